@@ -1,0 +1,54 @@
+"""Every error that PixelPainter raises on purpose.
+
+PixelPainterError
+├── InputError            a picture, hint or palette of the user cannot be used
+├── OutputError           a result cannot be written, or would replace a file
+├── ModelError            an ONNX model is missing, foreign, damaged or too new
+├── DataError             training data cannot be used
+├── TrainingError         a run cannot start, continue or finish
+├── ExportError           an exported model does not equal the trained one
+└── MissingExtraError     a command needs packages that are not installed
+
+A message is one line: what happened, which file or value, what to do about it. Wrong arguments of
+a Python caller are ``ValueError``; a broken assumption of our own is an ``AssertionError``.
+"""
+
+from __future__ import annotations
+
+
+class PixelPainterError(Exception):
+    """Base of all errors that are meant for the user; the command line prints them as one line."""
+
+
+class InputError(PixelPainterError):
+    """A picture, hint or palette of the user cannot be read or used."""
+
+
+class OutputError(PixelPainterError):
+    """A result cannot be written, or writing it would replace an existing file."""
+
+
+class ModelError(PixelPainterError):
+    """A model file is missing, is none of ours, is damaged, or is newer than this program."""
+
+
+class DataError(PixelPainterError):
+    """Training or validation data cannot be found, read or matched."""
+
+
+class TrainingError(PixelPainterError):
+    """A training run cannot start, continue or finish."""
+
+
+class ExportError(PixelPainterError):
+    """The exported model does not answer like the trained one, so it was not kept."""
+
+
+class MissingExtraError(PixelPainterError):
+    """A command needs packages of an extra that is not installed."""
+
+    def __init__(self, command: str, extra: str, missing: str) -> None:
+        super().__init__(
+            f"`pixelpainter {command}` needs the package {missing}: install the extra from a checkout "
+            f"of PixelPainter with  pip install '.[{extra}]'"
+        )

@@ -1,0 +1,1 @@
+"""Networks: torch modules only; no files, no losses, no printing."""

@@ -1,0 +1,1 @@
+"""Training: data, synthetic pictures, loss terms, loop and checkpoints."""
