@@ -80,9 +80,9 @@ def lab_from_xyz(xyz: ArrayLike) -> FloatArray:
     """
     xyz = _floating(xyz)
     ratio = xyz / _WHITE.astype(xyz.dtype)
-    f = np.where(ratio > _LAB_EPSILON, np.cbrt(ratio), (_LAB_KAPPA * ratio + 16) / 116)
+    f: FloatArray = np.where(ratio > _LAB_EPSILON, np.cbrt(ratio), (_LAB_KAPPA * ratio + 16) / 116)
     x, y, z = f[..., 0], f[..., 1], f[..., 2]
-    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1).astype(xyz.dtype)
+    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
 
 
 def xyz_from_lab(lab: ArrayLike) -> FloatArray:
@@ -91,7 +91,7 @@ def xyz_from_lab(lab: ArrayLike) -> FloatArray:
     y = (lab[..., 0] + 16) / 116
     f = np.stack([y + lab[..., 1] / 500, y, y - lab[..., 2] / 200], axis=-1)
     ratio = np.where(f**3 > _LAB_EPSILON, f**3, (116 * f - 16) / _LAB_KAPPA)
-    return (ratio * _WHITE).astype(lab.dtype)
+    return np.asarray(ratio * _WHITE, lab.dtype)
 
 
 def lab_from_srgb(rgb: ArrayLike) -> FloatArray:

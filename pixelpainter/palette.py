@@ -79,9 +79,10 @@ def _clusters(lab: NDArray[np.float32], count: int) -> tuple[NDArray[np.float32]
     cv2.setRNGSeed(_SEED)  # the generator of this thread; k-means draws its first centers from it
     # the stub insists on labels and centers to fill, the function makes its own
     kmeans: Any = cv2.kmeans
-    _, labels, centers = kmeans(lab, min(count, len(lab)), None, _STOP, 2, cv2.KMEANS_PP_CENTERS)
+    # (N, 1, 3): OpenCV takes a (1, 3) array for three samples of one number
+    _, labels, centers = kmeans(lab[:, None], min(count, len(lab)), None, _STOP, 2, cv2.KMEANS_PP_CENTERS)
     shares = np.bincount(labels.ravel(), minlength=len(centers)) / len(lab)
-    centers = centers.astype(np.float32)
+    centers = centers.reshape(-1, 3).astype(np.float32)
     while len(centers) > 1:
         distance = np.linalg.norm(centers[:, None] - centers[None], axis=2) + np.diag(np.full(len(centers), np.inf))
         i, j = np.unravel_index(int(np.argmin(distance)), distance.shape)
