@@ -196,7 +196,7 @@ def mix_weights(names: Sequence[str], sources: Sequence[str], mix: Mapping[str, 
     weights = np.array([next((mix[key] for key in group if key in mix), 1.0) for group in keys], np.float64)
     if not weights.sum() > 0:
         raise DataError("--mix: every source has weight 0; leave at least one with a positive weight")
-    return np.divide(weights, weights.sum())
+    return np.asarray(weights / weights.sum(), np.float64)
 
 
 def data_manifest(pairs: Iterable[Pair]) -> str:
