@@ -1,0 +1,294 @@
+"""Cached pictures to training batches: crops, flips, line jitter, hints, palettes, recoloring, all batched in torch.
+
+Every random choice of a step comes from a generator seeded by (run seed, step), so a resumed run continues exactly as
+an uninterrupted one, with no random state to store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pixelpainter.card import ModelCard
+from pixelpainter.train.cache import Cache
+from pixelpainter.train.config import TrainConfig
+from pixelpainter.train.objectives import Batch
+
+MAX_HINTS = 80
+HINT_RADII = (1, 2, 4)  # pixels at size 256; smaller sizes use the same dots, as users' dots do not shrink
+NO_HINTS_SHARE = 1 / 3  # of the samples
+FIGURE_HINTS_SHARE = 0.85  # of the hints; the rest fall anywhere, so that white background can be hinted too
+
+
+def step_generator(seed: int, step: int, purpose: str) -> torch.Generator:
+    """Return a CPU generator that depends on nothing but the three arguments."""
+    digest = hashlib.sha256(f"{seed}/{step}/{purpose}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+
+
+class Sampler:
+    """Which pictures a step sees: endless epochs, shuffled, or drawn by weight with replacement.
+
+    Args:
+        count: number of pictures.
+        weights: (count,) float64 weights, or None for every picture once an epoch.
+        batch_size: pictures per step.
+        seed: the run's seed.
+    """
+
+    def __init__(self, count: int, weights: np.ndarray | None, batch_size: int, seed: int) -> None:
+        self._count, self._batch_size, self._seed = count, batch_size, seed
+        self._weights = None if weights is None else torch.from_numpy(np.asarray(weights, np.float64))
+        self._orders: dict[int, Tensor] = {}
+
+    def __call__(self, step: int) -> list[int]:
+        """Return the pictures of a step, ``batch_size`` indices below ``count``."""
+        positions = range(step * self._batch_size, (step + 1) * self._batch_size)
+        return [int(self._order(position // self._count)[position % self._count]) for position in positions]
+
+    def _order(self, epoch: int) -> Tensor:
+        if epoch not in self._orders:
+            random = step_generator(self._seed, epoch, "order")
+            self._orders = {key: value for key, value in self._orders.items() if key == epoch - 1}
+            if self._weights is None:
+                self._orders[epoch] = torch.randperm(self._count, generator=random)
+            else:
+                draws = torch.multinomial(self._weights, self._count, replacement=True, generator=random)
+                self._orders[epoch] = draws
+        return self._orders[epoch]
+
+
+class BatchMaker:
+    """Makes training and validation batches of one system from a cache.
+
+    Args:
+        cache: pictures, their line variants, figures and palettes.
+        card: what the network reads.
+        config: sizes and augmentation.
+        device: where the batch is made.
+    """
+
+    def __init__(self, cache: Cache, card: ModelCard, config: TrainConfig, device: torch.device) -> None:
+        self._cache, self._card, self._config, self._device = cache, card, config, device
+
+    def training(self, indices: Sequence[int], step: int) -> Batch:
+        """Return the augmented batch of a step; the same arguments give the same batch."""
+        config, random = self._config, step_generator(self._config.seed, step, "batch")
+        variants = torch.randint(self._cache.lines.shape[1], (len(indices),), generator=random).tolist()
+        pictures = self._gather(indices, variants)
+        pictures = _place(pictures, config, random)
+        flips = (torch.rand(len(indices), generator=random) < 0.5).to(self._device)
+        pictures = torch.where(flips[:, None, None, None], pictures.flip(3), pictures)
+        truth, drawing, figure = pictures[:, :3], pictures[:, 3:4], pictures[:, 4:]
+        drawing = jitter_lines(drawing, config.line_jitter, random)
+        palette = self._palette(indices)
+        if self._card.hints == "none":
+            return self._batch(truth, drawing, None, palette)
+        counts = draw_hint_counts(len(indices), random)
+        truth, palette = recolor(truth, palette, (counts > 0), config.hue_jitter, random)
+        hints = scatter_hints(truth, figure, counts, random)
+        return self._batch(truth, drawing, hints, drop_palettes(palette, config.palette_dropout, random))
+
+    def validation(self, indices: Sequence[int], hints: int = 0, with_palette: bool = False) -> tuple[Batch, Tensor]:
+        """Return an unaugmented batch, and its (N, S, S) bool figures.
+
+        Args:
+            indices: pictures of the cache.
+            hints: random hints per picture, the same at every call; must be 0 where the network reads none.
+            with_palette: give the true palette instead of none.
+        """
+        config = self._config
+        pictures = self._gather(indices, [0] * len(indices))
+        if config.size != config.load_size:
+            pictures = functional.interpolate(pictures, (config.size,) * 2, mode="bilinear", antialias=True)
+        truth, drawing, figure = pictures[:, :3], pictures[:, 3:4], pictures[:, 4:]
+        palette = self._palette(indices)
+        if palette is not None and not with_palette:
+            palette = torch.zeros_like(palette)
+        dots = None
+        if self._card.hints != "none":
+            random = step_generator(0, min(indices), "validation hints")
+            dots = scatter_hints(truth, figure, torch.full((len(indices),), hints), random)
+        return self._batch(truth, drawing, dots, palette), figure[:, 0] > 0.5
+
+    def _gather(self, indices: Sequence[int], variants: Sequence[int]) -> Tensor:
+        """(N, 5, L, L) float in 0..1: color, one line variant, figure."""
+        cache = self._cache
+        stacked = np.concatenate(
+            [
+                np.stack([cache.color[index] for index in indices]),
+                np.stack([cache.lines[index, variant][None] for index, variant in zip(indices, variants, strict=True)]),
+                np.stack([cache.figure[index][None] * np.uint8(255) for index in indices]),
+            ],
+            axis=1,
+        )
+        return torch.from_numpy(stacked).to(self._device).float().div_(255)
+
+    def _palette(self, indices: Sequence[int]) -> Tensor | None:
+        if not self._card.palette:
+            return None
+        return torch.from_numpy(np.stack([self._cache.palette[index] for index in indices])).to(self._device)
+
+    def _batch(self, truth: Tensor, drawing: Tensor, hints: Tensor | None, palette: Tensor | None) -> Batch:
+        """Scale to the network's ranges; truth and drawing come in 0..1, hints as `scatter_hints` gives them."""
+        parts = [drawing * 2 - 1, *([] if hints is None else [hints])]
+        picture = torch.cat(parts, dim=1).contiguous(memory_format=torch.channels_last)
+        return Batch(picture=picture, palette=palette, truth=truth * 2 - 1)
+
+
+def _place(pictures: Tensor, config: TrainConfig, random: torch.Generator) -> Tensor:
+    """(N, C, L, L) to (N, C, S, S): a random crop, or (``config.zoom`` of the batches) a part, or the whole smaller."""
+    count, channels, load, _ = pictures.shape
+    size = config.size
+    zoomed = torch.rand((), generator=random).item() < config.zoom
+    scale = 0.5 + torch.rand((), generator=random).item()  # of the picture's side: below 1 a part, above 1 margins
+    whole = load // size * size  # the largest multiple of the size: an exact area filter brings it down
+    side = round(load * min(scale, 1.0)) if zoomed else whole
+    corners = torch.randint(load - side + 1, (count, 2), generator=random).tolist()
+    parts = [
+        picture[:, top : top + side, left : left + side] for picture, (top, left) in zip(pictures, corners, strict=True)
+    ]
+    cropped = torch.stack(parts)
+    if not zoomed:
+        return functional.avg_pool2d(cropped, whole // size) if whole > size else cropped
+    target = max(round(size / max(scale, 1.0)), 1)
+    resized = functional.interpolate(cropped, (target, target), mode="bilinear", antialias=True).clamp_(0, 1)
+    if target == size:
+        return resized
+    page = torch.ones(count, channels, size, size, device=pictures.device)
+    page[:, 4:] = 0.0  # the margin is not figure
+    top, left = torch.randint(size - target + 1, (2,), generator=random).tolist()
+    page[:, :, top : top + target, left : left + target] = resized
+    return page
+
+
+def jitter_lines(drawing: Tensor, share: float, random: torch.Generator) -> Tensor:
+    """Roughen the lines of a share of the drawings: width, strength, gaps, grain.
+
+    Args:
+        drawing: (N, 1, S, S) float, 0 (ink) to 1 (paper).
+        share: of the drawings, 0..1.
+        random: source of all choices.
+
+    Returns:
+        The same shape and range; drawings outside the share unchanged.
+    """
+    count, device = len(drawing), drawing.device
+
+    def uniform(low: float, high: float) -> Tensor:
+        return (low + (high - low) * torch.rand(count, 1, 1, 1, generator=random)).to(device)
+
+    ink = 1 - drawing
+    thick = functional.max_pool2d(ink, 3, 1, 1)
+    thin = -functional.max_pool2d(-ink, (1, 2), 1, (0, 1))[..., : ink.shape[3]]
+    width = uniform(-0.6, 1.0)
+    rough = ink + width.clamp(min=0) * (thick - ink) - width.clamp(max=0) * (thin - ink)
+    noise = torch.rand(count, 1, 16, 16, generator=random).to(device)
+    patches = functional.interpolate(noise, drawing.shape[2:], mode="bilinear")
+    gaps = torch.sigmoid((patches - uniform(-0.2, 0.35)) * 40)  # a tenth or so of the line length vanishes at most
+    grain = torch.randn(drawing.shape, generator=random).to(device) * uniform(-0.03, 0.05).clamp(min=0)
+    rough = (rough * gaps * uniform(0.45, 1.3) + grain).clamp(0, 1)
+    chosen = (torch.rand(count, 1, 1, 1, generator=random) < share).to(device)
+    return torch.where(chosen, 1 - rough, drawing)
+
+
+def draw_hint_counts(count: int, random: torch.Generator) -> Tensor:
+    """Return (count,) int64 numbers of hints: none in a third of the samples, else 1 to MAX_HINTS, log-uniform."""
+    exponents = torch.rand(count, generator=random) * math.log(MAX_HINTS)
+    none = torch.rand(count, generator=random) < NO_HINTS_SHARE
+    return torch.where(none, 0, exponents.exp().floor().long().clamp(1, MAX_HINTS))
+
+
+def scatter_hints(truth: Tensor, figure: Tensor, counts: Tensor, random: torch.Generator) -> Tensor:
+    """Put dots of true color at random points.
+
+    Args:
+        truth: (N, 3, S, S) float, sRGB in 0..1.
+        figure: (N, 1, S, S) float, above 0.5 inside the figure; most dots fall there.
+        counts: (N,) int64 dots per picture, at most MAX_HINTS.
+        random: source of all choices.
+
+    Returns:
+        (N, 4, S, S) float: sRGB in [-1, 1] (0 where there is no dot) and the mask, 0 or 1.
+    """
+    count, _, height, width = truth.shape
+    device = truth.device
+    # The largest of uniform random keys are a random subset; keys raised inside the figure make it prefer the figure.
+    inside = (figure[:, 0] > 0.5).flatten(1).float()
+    keys = torch.rand(count, height * width, generator=random).to(device)
+    prefer = (torch.rand(count, 1, generator=random) < FIGURE_HINTS_SHARE).to(device)
+    points = torch.where(prefer, keys + inside, keys).topk(MAX_HINTS, dim=1).indices
+    order = torch.arange(MAX_HINTS)[None]
+    radius_of = torch.randint(len(HINT_RADII), (count, MAX_HINTS), generator=random)
+    smoothed = functional.avg_pool2d(truth, 3, 1, 1, count_include_pad=False)
+    table = torch.zeros(count, 3, MAX_HINTS + 1, device=device)
+    table[:, :, 1:] = smoothed.flatten(2).gather(2, points[:, None].expand(-1, 3, -1))
+    dots = torch.zeros(count, height * width, device=device)
+    for index, radius in enumerate(HINT_RADII):
+        chosen = ((radius_of == index) & (order < counts[:, None])).to(device)
+        ids = torch.zeros(count, height * width, device=device)
+        # A point outside this group writes 0 where nothing is: points are distinct, so no dot is lost.
+        ids.scatter_(1, points, torch.where(chosen, order.to(device) + 1, 0).float())
+        grown = functional.max_pool2d(ids.view(count, 1, height, width), 2 * radius - 1, 1, radius - 1).flatten(1)
+        dots = torch.where(grown > 0, grown, dots)
+    color = table.gather(2, dots.long()[:, None].expand(-1, 3, -1)).view(count, 3, height, width)
+    mask = (dots > 0).float().view(count, 1, height, width)
+    return torch.cat([(color * 2 - 1) * mask, mask], dim=1)
+
+
+def recolor(
+    truth: Tensor, palette: Tensor | None, hinted: Tensor, share: float, random: torch.Generator
+) -> tuple[Tensor, Tensor | None]:
+    """Rotate the hue and scale the saturation of a share of the hinted pictures, and of their palettes alike.
+
+    Pictures without hints keep their colors: there the network must know skin and sky by itself.
+
+    Args:
+        truth: (N, 3, S, S) float, sRGB in 0..1.
+        palette: (N, colors, 4) float palette codes in [-1, 1], or None.
+        hinted: (N,) bool.
+        share: of the hinted pictures, 0..1.
+        random: source of all choices.
+    """
+    count = len(truth)
+    chosen = (torch.rand(count, generator=random) < share) & hinted
+    angle = (torch.rand(count, generator=random) * 2 - 1) * math.pi * chosen
+    saturation = torch.where(chosen, 0.6 + 0.8 * torch.rand(count, generator=random), 1.0)
+    matrix = hue_matrix(angle, saturation).to(truth.device)
+    shifted = torch.einsum("nij,njhw->nihw", matrix, truth).clamp(0, 1)
+    if palette is None:
+        return shifted, None
+    used = palette[..., 3:] > 0
+    colors = torch.einsum("nij,nkj->nki", matrix, (palette[..., :3] + 1) / 2).clamp(0, 1) * 2 - 1
+    return shifted, torch.cat([torch.where(used, colors, palette[..., :3]), palette[..., 3:]], dim=2)
+
+
+def hue_matrix(angle: Tensor, saturation: Tensor) -> Tensor:
+    """Return (N, 3, 3) matrices that turn RGB about the gray axis by an angle in radians and scale saturation.
+
+    Source: Rodrigues' rotation formula about the unit vector (1, 1, 1) / sqrt(3).
+    """
+    third = torch.full((3, 3), 1 / 3)
+    root = math.sqrt(1 / 3)
+    cross = torch.tensor([[0.0, -root, root], [root, 0.0, -root], [-root, root, 0.0]])
+    cosine, sine = (saturation * angle.cos())[:, None, None], (saturation * angle.sin())[:, None, None]
+    return cosine * (torch.eye(3) - third) + sine * cross + third
+
+
+def drop_palettes(palette: Tensor | None, share: float, random: torch.Generator) -> Tensor | None:
+    """Blank the palettes of a share of the samples; shorten some others, as users' palettes may be short."""
+    if palette is None:
+        return None
+    count, colors, _ = palette.shape
+    kept = torch.where(
+        torch.rand(count, generator=random) < 0.2, torch.randint(2, colors + 1, (count,), generator=random), colors
+    )
+    kept = torch.where(torch.rand(count, generator=random) < share, 0, kept)
+    mask = (torch.arange(colors)[None] < kept[:, None]).float()[..., None]
+    return palette * mask.to(palette.device)

@@ -1,0 +1,139 @@
+"""Checkpoints: everything a run needs to go on, in one file that is either whole or absent."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pixelpainter.errors import TrainingError
+from pixelpainter.train.config import TrainConfig
+
+FORMAT = 1
+NAME = re.compile(r"step_(\d{8})\.pt")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A stored moment of a run.
+
+    Attributes:
+        config: the run's configuration.
+        manifest: SHA-256 of the training pictures' names and contents.
+        command: the command line that made it.
+        step: steps done.
+        samples: training samples seen by these weights, earlier runs they started from included.
+        metrics: validation figures by name.
+        states: state dicts by name: generator, ema, critic, generator_optimizer, critic_optimizer (None where unused).
+    """
+
+    config: TrainConfig
+    manifest: str
+    command: str
+    step: int
+    samples: int
+    metrics: dict[str, float]
+    states: dict[str, dict[str, Any] | None]
+
+    @property
+    def inference_weights(self) -> dict[str, Any]:
+        """The averaged weights where the run keeps them, else the generator's."""
+        weights = self.states["ema"] or self.states["generator"]
+        assert weights is not None
+        return weights
+
+
+def save_checkpoint(checkpoint: Checkpoint, run: Path) -> Path:
+    """Write ``run/step_NNNNNNNN.pt`` atomically and return its path. Raises TrainingError when it cannot be written."""
+    record = {
+        "pixelpainter_checkpoint": FORMAT,
+        "config": checkpoint.config.to_json(),
+        "manifest": checkpoint.manifest,
+        "command": checkpoint.command,
+        "step": checkpoint.step,
+        "samples": checkpoint.samples,
+        "metrics": dict(checkpoint.metrics),
+        "states": checkpoint.states,
+    }
+    path = run / f"step_{checkpoint.step:08d}.pt"
+    temporary = ""
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=run, prefix=".", suffix=".part", delete=False) as file:
+            temporary = file.name
+            torch.save(record, file)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+        raise TrainingError(
+            f"{path}: cannot write the checkpoint ({error}); free space or choose another --run"
+        ) from error
+    finally:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+    return path
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint onto the CPU. Raises TrainingError for a missing, torn or foreign file."""
+    try:
+        record = torch.load(path, map_location="cpu", weights_only=True)
+        if record["pixelpainter_checkpoint"] != FORMAT:
+            raise TrainingError(
+                f"{path}: checkpoint format {record['pixelpainter_checkpoint']}, this program reads {FORMAT}"
+            )
+        return Checkpoint(
+            config=TrainConfig.from_json(record["config"]),
+            manifest=record["manifest"],
+            command=record["command"],
+            step=record["step"],
+            samples=record["samples"],
+            metrics=record["metrics"],
+            states=record["states"],
+        )
+    except FileNotFoundError as error:
+        raise TrainingError(f"{path}: no such checkpoint") from error
+    except (OSError, RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile, EOFError) as error:
+        reason = str(error).partition("\n")[0]
+        raise TrainingError(f"{path}: not a readable checkpoint, torn or foreign ({reason})") from error
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise TrainingError(f"{path}: not a checkpoint of PixelPainter ({error!r})") from error
+
+
+def checkpoints(run: Path) -> list[Path]:
+    """Return the run's checkpoints, oldest first."""
+    return sorted(path for path in run.glob("step_*.pt") if NAME.fullmatch(path.name))
+
+
+def find_checkpoint(path: Path) -> tuple[Checkpoint, list[str]]:
+    """Load a checkpoint file, or the newest readable one of a run folder.
+
+    Returns:
+        The checkpoint, and a message for each newer file that could not be read.
+
+    Raises:
+        TrainingError: there is none that can be read.
+    """
+    if not path.is_dir():
+        return load_checkpoint(path), []
+    messages: list[str] = []
+    for file in reversed(checkpoints(path)):
+        try:
+            return load_checkpoint(file), messages
+        except TrainingError as error:
+            messages.append(f"{error}; trying the one before")
+    raise TrainingError("; ".join([*messages, f"{path}: no readable checkpoint in this folder"]))
+
+
+def keep_newest(run: Path, count: int) -> None:
+    """Delete all but the newest ``count`` checkpoints of a run."""
+    for path in checkpoints(run)[:-count]:
+        path.unlink(missing_ok=True)
