@@ -1,0 +1,362 @@
+"""Open and save pictures: the only place where files of the user are decoded and encoded.
+
+Whatever comes in (16-bit, CMYK, palette, transparent, turned by EXIF, with an ICC profile) leaves as
+upright 8-bit sRGB. Every function may be called from many threads at once. Writing lives in saving.py
+and is offered from here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import (
+    BmpImagePlugin,
+    ExifTags,
+    GifImagePlugin,
+    Image,
+    ImageCms,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    PpmImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from pixelpainter.errors import InputError
+from pixelpainter.saving import (
+    SAVE_SUFFIXES,
+    Pixels,
+    encode_picture,
+    on_white,
+    save_picture,
+    short_reason,
+    shown_name,
+    valid_dpi,
+)
+
+__all__ = [
+    "PICTURE_SUFFIXES",
+    "SAVE_SUFFIXES",
+    "Letterbox",
+    "Picture",
+    "encode_picture",
+    "letterbox",
+    "open_picture",
+    "picture_from_array",
+    "picture_from_image",
+    "save_picture",
+]
+
+# PIL's own factory for JPEG looks for further pictures in the file and warns when that list is
+# broken; only the first picture is wanted, so the plain class is used.
+_READERS: dict[str, Any] = {
+    plugin.format: (plugin, Image.OPEN[plugin.format][1])
+    for plugin in (
+        PngImagePlugin.PngImageFile,
+        JpegImagePlugin.JpegImageFile,
+        WebPImagePlugin.WebPImageFile,
+        TiffImagePlugin.TiffImageFile,
+        GifImagePlugin.GifImageFile,
+        BmpImagePlugin.BmpImageFile,
+        PpmImagePlugin.PpmImageFile,
+    )
+}
+if ".avif" in SAVE_SUFFIXES:
+    _READERS["AVIF"] = Image.OPEN["AVIF"]
+
+PICTURE_SUFFIXES = frozenset({*SAVE_SUFFIXES, ".apng", ".gif", ".jfif", ".jpe", ".pbm", ".pfm", ".pgm", ".pnm"})
+"""Lower-case suffixes of the pictures that can be read."""
+
+# What undoes each EXIF orientation, for an array whose first two axes are rows and columns.
+_UPRIGHT: dict[int, Callable[[Pixels], Pixels]] = {
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: lambda pixels: pixels[::-1].swapaxes(0, 1),
+    7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
+    8: lambda pixels: pixels[:, ::-1].swapaxes(0, 1),
+}
+_PROBE = Image.fromarray(
+    np.stack(np.meshgrid(*[np.linspace(0, 255, 9).astype(np.uint8)] * 3), axis=-1).reshape(27, 27, 3)
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A picture as the rest of the program sees it.
+
+    Attributes:
+        rgb: (H, W, 3) uint8, sRGB, upright, transparent parts flattened on white.
+        alpha: (H, W) uint8, 0 = transparent; None where everything is opaque.
+        dpi: horizontal and vertical resolution, None where the source names none.
+        format: PIL format name of the source ("PNG"); empty for pictures made in memory.
+    """
+
+    rgb: Pixels
+    alpha: Pixels | None
+    dpi: tuple[float, float] | None
+    format: str
+
+
+@dataclass(frozen=True)
+class Letterbox:
+    """Where a picture lies in a square: all in pixels, top and left counted from the square's corner."""
+
+    side: int
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+def open_picture(source: Path | BinaryIO, *, max_pixels: int = 150_000_000) -> Picture:
+    """Read a picture file; of an animation, the first frame.
+
+    Args:
+        source: a path, or a binary stream (read to its end; it need not be seekable).
+        max_pixels: pictures with more pixels than this are refused before they are decoded.
+
+    Raises:
+        InputError: the file is missing, unreadable, no picture, damaged, cut off or too large.
+    """
+    name = shown_name(source if isinstance(source, Path) else getattr(source, "name", "") or "the picture")
+    try:
+        stream = source.open("rb") if isinstance(source, Path) else io.BytesIO(source.read())
+    except IsADirectoryError as error:
+        raise InputError(f"{name}: this is a folder; give a picture file") from error
+    except (OSError, ValueError) as error:  # ValueError: a null character in the name
+        raise InputError(f"{name}: cannot be opened ({short_reason(error)})") from error
+    with stream, _errors_named(name):
+        return _convert(_decode(stream, name, max_pixels))
+
+
+def picture_from_image(image: Image.Image) -> Picture:
+    """Convert a PIL image like a file: EXIF orientation, ICC profile, transparency, every mode.
+
+    Raises:
+        InputError: PIL reads pixels on demand, and the file behind the image is damaged.
+    """
+    with _errors_named("the picture"):
+        return _convert(image)
+
+
+def picture_from_array(array: NDArray[Any]) -> Picture:
+    """Make a picture of a uint8 array (H, W), (H, W, 3) or (H, W, 4): gray, sRGB, or sRGB with alpha.
+
+    Raises:
+        ValueError: another shape or dtype, or no pixels at all.
+    """
+    if array.dtype != np.uint8 or array.ndim < 2 or array.shape[2:] not in ((), (3,), (4,)) or not array.size:
+        raise ValueError(f"expected uint8 (H, W), (H, W, 3) or (H, W, 4), got {array.dtype} {array.shape}")
+    return _convert(Image.fromarray(array))
+
+
+def letterbox(array: Pixels, side: int, fill: int | tuple[int, ...]) -> tuple[Pixels, Letterbox]:
+    """Fit a picture into a square, centered, keeping its aspect ratio as far as whole pixels allow.
+
+    Args:
+        array: (H, W) or (H, W, C) uint8, C from 1 to 4.
+        side: side of the square in pixels.
+        fill: value around the picture, one number or one per channel.
+
+    Returns:
+        (side, side) or (side, side, C) uint8, and where in it the picture lies (at least 1 pixel each way).
+
+    Raises:
+        ValueError: not such an array, no pixels, or ``side`` below 1.
+    """
+    channels = array.shape[2:]
+    if (
+        array.dtype != np.uint8
+        or channels not in ((), (1,), (2,), (3,), (4,))
+        or array.ndim < 2
+        or not array.size
+        or side < 1
+    ):
+        raise ValueError(f"expected uint8 (H, W) or (H, W, 1-4) and side >= 1, got {array.dtype} {array.shape}, {side}")
+    longest = max(array.shape[:2])
+    height, width = (max(1, round(length * side / longest)) for length in array.shape[:2])
+    # Area keeps thin lines when shrinking; linear never overshoots when enlarging.
+    method = cv2.INTER_AREA if side < longest else cv2.INTER_LINEAR
+    small = cv2.resize(np.ascontiguousarray(array), (width, height), interpolation=method)
+    box = Letterbox(side, (side - height) // 2, (side - width) // 2, height, width)
+    square = np.empty((side, side, *channels), np.uint8)
+    square[:] = fill
+    square[box.top : box.top + height, box.left : box.left + width] = small.reshape(height, width, *channels)
+    return square, box
+
+
+def _decode(stream: BinaryIO, name: str, max_pixels: int) -> ImageFile.ImageFile:
+    """Return the loaded first frame. PIL's ``Image.open`` is not used: its pixel limit is one global."""
+    _silence_metadata_remarks()
+    prefix = stream.read(16)
+    if not prefix:
+        raise InputError(f"{name}: the file is empty")
+    accepted = (factory for factory, accept in _READERS.values() if accept(prefix) is True)
+    factory = next(accepted, None)
+    if factory is None:
+        raise InputError(f"{name}: not a picture, or of an unknown kind; PixelPainter reads {', '.join(_READERS)}")
+    stream.seek(0)
+    image: ImageFile.ImageFile = factory(stream, "")
+    pixels = image.width * image.height
+    if pixels > max_pixels:
+        raise InputError(
+            f"{name}: {image.width}x{image.height} = {pixels} pixels are more than the limit of {max_pixels}; "
+            "raise it with --max-pixels"
+        )
+    if image.format == "PNG":
+        _match_transparency_to_depth(image)
+    image.load()
+    if image.format == "PNG" and not _has_png_end(stream):
+        raise InputError(f"{name}: the file is cut off; make or fetch it again")
+    return image
+
+
+def _match_transparency_to_depth(image: ImageFile.ImageFile) -> None:
+    """Scale the transparent color of a PNG as PIL scales its samples to 8 bits, which PIL forgets."""
+    transparent, raw = image.info.get("transparency"), image.tile[0][3]
+    if isinstance(transparent, int) and raw in ("L;2", "L;4"):
+        image.info["transparency"] = transparent * (85 if raw == "L;2" else 17)
+    elif isinstance(transparent, tuple) and raw == "RGB;16B":
+        image.info["transparency"] = tuple(value >> 8 for value in transparent)
+
+
+def _has_png_end(stream: BinaryIO) -> bool:
+    """Tell whether the last chunk of a PNG is there; PIL is content once it has all rows."""
+    stream.seek(8)
+    while len(header := stream.read(8)) == 8:
+        length = int.from_bytes(header[:4])
+        if header[4:] == b"IEND":
+            return len(stream.read(length + 4)) == length + 4
+        stream.seek(length + 4, os.SEEK_CUR)
+    return False
+
+
+def _convert(image: Image.Image) -> Picture:
+    """Return upright 8-bit sRGB on white, with alpha."""
+    image.load()
+    color, alpha = _split_alpha(image)
+    profile = image.info.get("icc_profile")
+    rgb = np.array((_in_srgb(color, profile) if profile else color).convert("RGB"))
+    dpi = _read_dpi(image)
+    orientation = _exif(image, ExifTags.Base.Orientation)
+    if isinstance(orientation, int) and orientation in _UPRIGHT:
+        rgb = np.ascontiguousarray(_UPRIGHT[orientation](rgb))
+        alpha = None if alpha is None else np.ascontiguousarray(_UPRIGHT[orientation](alpha))
+        dpi = (dpi[1], dpi[0]) if dpi and orientation >= 5 else dpi
+    if alpha is not None and int(alpha.min()) == 255:
+        alpha = None
+    if alpha is not None:
+        rgb = on_white(rgb, alpha)
+    return Picture(rgb=rgb, alpha=alpha, dpi=dpi, format=image.format or "")
+
+
+def _split_alpha(image: Image.Image) -> tuple[Image.Image, Pixels | None]:
+    """Return the colors as an image in mode L, RGB or CMYK, and the alpha channel (H, W) if there is one."""
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        values, transparent = np.asarray(image), image.info.get("transparency")
+        alpha = np.where(values == transparent, 0, 255).astype(np.uint8) if isinstance(transparent, int) else None
+        return Image.fromarray(_to_eight_bits(values)), alpha
+    if image.mode in ("La", "RGBa"):
+        image = image.convert(image.mode.upper())
+    if image.has_transparency_data:
+        gray = image.mode in ("L", "LA")
+        image = image.convert("LA" if gray else "RGBA")
+        return image.convert("L" if gray else "RGB"), np.array(image.getchannel("A"))
+    if image.mode in ("L", "RGB", "CMYK"):
+        return image, None
+    return image.convert("L" if image.mode == "1" else "RGB"), None
+
+
+def _to_eight_bits(values: NDArray[Any]) -> Pixels:
+    """Scale unsigned 16-bit, signed 32-bit or float values (H, W) to uint8, judging the range by the largest."""
+    if values.dtype.kind == "u":
+        values = values >> 8
+        return values.astype(np.uint8)
+    with np.errstate(all="ignore"):
+        values = np.nan_to_num(values, nan=0.0, posinf=np.inf, neginf=-np.inf)
+        largest = float(values.max(initial=0, where=np.isfinite(values)))
+        if values.dtype.kind == "f" and largest <= 2:  # 0 to 1, and a little more where a filter overshot
+            values = values * 255
+        elif 255 < largest <= 65535:
+            values = values // 256
+        elif largest > 65535:
+            values = values * (255 / largest)
+        values = np.rint(np.clip(values, 0, 255))
+        return values.astype(np.uint8)
+
+
+def _in_srgb(color: Image.Image, profile: bytes) -> Image.Image:
+    """Convert an image (L, RGB, CMYK) by its ICC profile; a broken or foreign profile changes nothing."""
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if source.profile.xcolor_space.strip() != {"L": "GRAY"}.get(color.mode, color.mode):
+            return color
+        intent = ImageCms.Intent.PERCEPTUAL
+        transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), color.mode, "RGB", intent)
+        # Most profiles are sRGB itself: 3 ms to find out, 30 ms per megapixel and rounding errors to apply.
+        if color.mode == "RGB":
+            probe, answer = (np.asarray(image, np.int16) for image in (_PROBE, transform.apply(_PROBE)))
+            if np.abs(probe - answer).max() <= 1:
+                return color
+        return transform.apply(color)
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return color
+
+
+def _exif(image: Image.Image, tag: int) -> Any:
+    """Return one EXIF value, None where it is absent or EXIF is damaged: no reason to refuse a picture."""
+    try:
+        return image.getexif().get(tag)
+    except Exception:  # PIL promises nothing about damaged EXIF
+        return None
+
+
+def _read_dpi(image: Image.Image) -> tuple[float, float] | None:
+    """Return the resolution that the file names; WebP and AVIF name it only in EXIF."""
+    dpi = valid_dpi(image.info.get("dpi"))
+    if dpi is None and _exif(image, ExifTags.Base.ResolutionUnit) == 2:
+        dpi = valid_dpi([_exif(image, tag) for tag in (ExifTags.Base.XResolution, ExifTags.Base.YResolution)])
+    return dpi
+
+
+_warnings_lock = threading.Lock()
+_METADATA_PLUGINS = r"PIL\.(Tiff|Png)ImagePlugin$"
+
+
+def _silence_metadata_remarks() -> None:
+    """Let PIL's remarks on damaged EXIF, TIFF tags and animation headers pass in silence.
+
+    ``warnings.catch_warnings`` is not safe in threads, so a filter is added, for these two modules only.
+    It is looked for each time because others (pytest) replace the list of filters.
+    """
+    with _warnings_lock:
+        module = warnings.filters[0][3] if warnings.filters else None
+        if getattr(module, "pattern", module) != _METADATA_PLUGINS:
+            warnings.filterwarnings("ignore", category=UserWarning, module=_METADATA_PLUGINS)
+
+
+@contextlib.contextmanager
+def _errors_named(name: str) -> Iterator[None]:
+    """Turn what PIL raises for damaged files (OSError, SyntaxError, struct.error, ...) into InputError."""
+    try:
+        yield
+    except InputError:
+        raise
+    except MemoryError as error:
+        raise InputError(f"{name}: not enough memory for this picture") from error
+    except Exception as error:  # decoders of foreign bytes raise nearly anything
+        raise InputError(f"{name}: damaged or cut off ({short_reason(error)}); make or fetch it again") from error
