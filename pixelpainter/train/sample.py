@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import multiprocessing
 import os
+import signal
 import threading
 from collections import deque
 from collections.abc import Generator, Sequence
@@ -18,10 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelpainter.errors import DataError
+from pixelpainter.imaging import letterbox
 from pixelpainter.metrics import figure_mask
 from pixelpainter.palette import palette_code
 from pixelpainter.train.extract import EXTRACTORS, extract_lines
-from pixelpainter.train.sources import Pair, read_pair
+from pixelpainter.train.pairs import NAME_ENCODING, Pair, read_pair
 
 PALETTE_COLORS = 6
 WORKING_SIDE_PX = 640  # lines are extracted at most at this size: more costs time, and is shrunk away
@@ -35,33 +37,22 @@ def make_sample(pair: Pair, side: int, variants: int) -> Sample:
     """Read a pair and return its row of each array of the cache. Raises DataError for a bad file."""
     color, lines = read_pair(pair)
     color, lines = _to_working_size(color, lines, side)
-    random = np.random.default_rng(int.from_bytes(hashlib.sha256(pair.name.encode()).digest()[:8], "big"))
+    random = np.random.default_rng(int.from_bytes(hashlib.sha256(pair.name.encode(*NAME_ENCODING)).digest()[:8], "big"))
     drawings = [] if lines is None else [lines, _with_other_width(lines, random)]
     shares = np.array([EXTRACTOR_SHARES.get(name, 1.0) for name in EXTRACTORS])
     names = random.choice(list(EXTRACTORS), len(EXTRACTORS), replace=False, p=shares / shares.sum())
     missing = itertools.islice(itertools.cycle(names), max(0, variants - len(drawings)))
     drawings += [extract_lines(color, str(name), random) for name in missing]
-    small = letterbox(color, side)
+    small, _ = letterbox(color, side, 255)
     figure = figure_mask(small)
     if not figure.any():
         raise DataError(f"{pair.color}: a blank page; leave it out")
     return {
         "color": np.ascontiguousarray(small.transpose(2, 0, 1)),
-        "lines": np.stack([letterbox(drawing, side) for drawing in drawings[:variants]]),
+        "lines": np.stack([letterbox(drawing, side, 255)[0] for drawing in drawings[:variants]]),
         "figure": figure.astype(np.uint8),
         "palette": palette_code(small, figure, colors=PALETTE_COLORS).astype(np.float32),
     }
-
-
-def letterbox(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """Fit a picture, uint8 (H, W) or (H, W, 3), into the middle of a white square of that side."""
-    height, width = picture.shape[:2]
-    scale = side / max(height, width)
-    fitted = _resize(picture, scale)
-    top, left = (side - fitted.shape[0]) // 2, (side - fitted.shape[1]) // 2
-    square = np.full((side, side, *picture.shape[2:]), 255, np.uint8)
-    square[top : top + fitted.shape[0], left : left + fitted.shape[1]] = fitted
-    return square
 
 
 def _resize(picture: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
@@ -143,6 +134,7 @@ def _make_chunk(pairs: Sequence[Pair], side: int, variants: int) -> list[Sample 
 def _start_worker() -> None:
     """Set up a worker: one thread of its own, and an end when the main process is killed."""
     cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the main process, which ends this one
     parent = multiprocessing.parent_process()
     assert parent is not None
 

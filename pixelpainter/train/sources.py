@@ -1,4 +1,4 @@
-"""Finding training pictures in folders and ZIP files, and reading them.
+"""Finding training pictures in folders and ZIP files.
 
 A DATA root is a folder or a ZIP file that holds one of
 
@@ -9,102 +9,24 @@ A DATA root is a folder or a ZIP file that holds one of
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import io
 import os
-import zipfile
-import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
 from pixelpainter.errors import DataError
+from pixelpainter.imaging import PICTURE_SUFFIXES
+from pixelpainter.train.pairs import ASPECT_TOLERANCE, NAME_ENCODING, Layout, Location, Pair, chroma, open_zip, read_rgb
 
-Layout = Literal["color-left", "sketch-left"]
-Pictures = dict[str, "Location"]  # path inside the root, with forward slashes -> where it lies
+Pictures = dict[str, Location]  # path inside the root, with forward slashes -> where it lies
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 LINE_FOLDERS = ("lines", "sketch")
 BESIDE_COLOR = frozenset({*LINE_FOLDERS, "sketches", "flats"})  # never color pictures
-MAX_FILE_BYTES = 256 * 2**20  # a bigger member of a ZIP is no training picture but a bomb
-MIN_SIDE_PX = 8
-ASPECT_TOLERANCE = 0.02
 PROBES = 16  # files looked at to tell joined pictures from plain ones
-
-
-@dataclass(frozen=True)
-class Location:
-    """A file, or a member of a ZIP file."""
-
-    file: Path
-    member: str | None = None
-
-    def __str__(self) -> str:
-        return str(self.file) if self.member is None else f"{self.file}:{self.member}"
-
-    def read(self) -> bytes:
-        """Return the content. Raises DataError where it cannot be read."""
-        try:
-            if self.member is None:
-                return self.file.read_bytes()
-            archive = _open_zip(self.file)
-            if archive.getinfo(self.member).file_size > MAX_FILE_BYTES:
-                raise DataError(f"{self}: larger than {MAX_FILE_BYTES >> 20} MiB unpacked; leave it out of the ZIP")
-            return archive.read(self.member)
-        except (
-            OSError,
-            zipfile.BadZipFile,
-            zlib.error,
-            RuntimeError,
-            NotImplementedError,
-            KeyError,
-            EOFError,
-        ) as error:
-            raise DataError(f"{self}: cannot be read ({_one_line(error)})") from error
-
-    def fingerprint(self) -> str:
-        """Return size and hash of the content (of a ZIP's member its CRC, which needs no reading)."""
-        if self.member is not None:
-            info = _open_zip(self.file).getinfo(self.member)
-            return f"{info.file_size} crc {info.CRC:08x}"
-        try:
-            with self.file.open("rb") as stream:
-                digest = hashlib.file_digest(stream, "sha256").hexdigest()
-            return f"{self.file.stat().st_size} sha256 {digest}"
-        except OSError:
-            return "unreadable"  # read_pair names it; a fingerprint must not stop the others
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pair:
-    """A color picture and, where there is one, its drawing.
-
-    Attributes:
-        name: unique and stable: root, path inside it without suffix; forward slashes.
-        source: sub-folder below ``color/`` (or below the root) that ``--mix`` names; else the root's name.
-        color: the color picture.
-        lines: the true drawing; None: extract one (or it lies in the joined picture).
-        layout: where the halves of a joined picture lie; None: not joined.
-    """
-
-    name: str
-    source: str
-    color: Location
-    lines: Location | None = None
-    layout: Layout | None = None
-
-    @property
-    def root(self) -> str:
-        """Name of the DATA root that the pair comes from."""
-        return self.name.split("/", 1)[0]
 
 
 def find_pairs(data: Sequence[Path], layout: Layout | None = None) -> list[Pair]:
@@ -157,7 +79,7 @@ def split_validation(pairs: Sequence[Pair], fraction: float = 0.05) -> tuple[lis
     """
 
     def position(pair: Pair) -> float:
-        digest = hashlib.sha256(_without_suffix(pair.name).encode()).digest()
+        digest = hashlib.sha256(_without_suffix(pair.name).encode(*NAME_ENCODING)).digest()
         return int.from_bytes(digest[:8], "big") / 2**64
 
     if len(pairs) < 2:
@@ -199,77 +121,6 @@ def mix_weights(names: Sequence[str], sources: Sequence[str], mix: Mapping[str, 
     return np.asarray(weights / weights.sum(), np.float64)
 
 
-def data_manifest(pairs: Iterable[Pair]) -> str:
-    """Return the SHA-256 over the sorted names, sizes and contents of all files."""
-    digest = hashlib.sha256()
-    for pair in sorted(pairs, key=_by_name):
-        lines = "" if pair.lines is None else pair.lines.fingerprint()
-        digest.update(f"{pair.name}\n{pair.layout}\n{pair.color.fingerprint()}\n{lines}\n".encode())
-    return digest.hexdigest()
-
-
-def read_pair(pair: Pair) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
-    """Read a pair.
-
-    Returns:
-        The color picture on white, uint8 (H, W, 3), and its drawing at the same size, uint8 (H, W), 255 =
-        paper, or None.
-
-    Raises:
-        DataError: a file cannot be read, or picture and drawing do not fit each other.
-    """
-    color = _read_rgb(pair.color)
-    if pair.layout is not None:
-        color, drawing = _cut(color, pair)
-    elif pair.lines is not None:
-        drawing = _read_rgb(pair.lines)
-    else:
-        return color, None
-    lines = cv2.cvtColor(drawing, cv2.COLOR_RGB2GRAY)
-    (height, width), (lines_height, lines_width) = color.shape[:2], lines.shape
-    if abs(lines_width * height / (lines_height * width) - 1) > ASPECT_TOLERANCE:
-        raise DataError(
-            f"{pair.lines}: {lines_width}x{lines_height} does not fit its color picture {pair.color}, {width}x{height}"
-        )
-    if (height, width) != lines.shape:
-        shrinks = lines_width > width
-        lines = cv2.resize(lines, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
-    return color, np.asarray(lines, np.uint8)
-
-
-def _cut(joined: NDArray[np.uint8], pair: Pair) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Cut a joined picture (H, 2W, 3) into color and drawing, uint8 (H, W, 3) each."""
-    half = joined.shape[1] // 2
-    left, right = joined[:, :half], joined[:, -half:]
-    color, drawing = (left, right) if pair.layout == "color-left" else (right, left)
-    if _chroma(drawing) > max(20.0, 2 * _chroma(color)):
-        other = "sketch-left" if pair.layout == "color-left" else "color-left"
-        raise DataError(f"{pair.color}: the half that should be the drawing is the colored one; try --layout {other}")
-    return np.ascontiguousarray(color), np.ascontiguousarray(drawing)
-
-
-def _chroma(rgb: NDArray[np.uint8]) -> float:
-    """Return the mean distance from gray, 0-255."""
-    return float((rgb.max(axis=2) - rgb.min(axis=2)).mean())
-
-
-def _read_rgb(place: Location) -> NDArray[np.uint8]:
-    """Return a picture upright and on white, uint8 (H, W, 3)."""
-    content = place.read()
-    try:
-        with Image.open(io.BytesIO(content)) as opened:
-            image = ImageOps.exif_transpose(opened)
-            if "A" in image.getbands() or "transparency" in image.info:
-                image = image.convert("RGBA")
-                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-            rgb = np.asarray(image.convert("RGB"))
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        raise DataError(f"{place}: cannot be read as a picture ({_one_line(error)})") from error
-    if min(rgb.shape[:2]) < MIN_SIDE_PX:
-        raise DataError(f"{place}: {rgb.shape[1]}x{rgb.shape[0]} pixels are too few to learn from")
-    return rgb
-
-
 def _pair_up(name: str, root: Path, pictures: Pictures, layout: Layout | None) -> list[Pair]:
     """Return the pairs of one root. Raises DataError where there is none."""
     colored = dict(_below_color(pictures))
@@ -285,6 +136,8 @@ def _pair_up(name: str, root: Path, pictures: Pictures, layout: Layout | None) -
         colored = {path: path for path in pictures if not BESIDE_COLOR.intersection(_folders(path))}
         layout = layout or _detect_layout([pictures[path] for path in colored])
     if not colored:
+        if not pictures and root.is_dir() and any(root.glob("*.zip")):
+            raise DataError(f"{root}: no pictures, but ZIP files; name these instead of the folder")
         found = "drawings but no color pictures" if pictures else "no pictures"
         raise DataError(f"{root}: {found} (looked for color/ with lines/, joined pictures, or pictures alone)")
     pairs: dict[str, Pair] = {}
@@ -330,13 +183,13 @@ def _detect_layout(places: Sequence[Location]) -> Layout | None:
     votes: Counter[Layout] = Counter()
     for place in probes:
         try:
-            rgb = _read_rgb(place)
+            rgb = read_rgb(place)
         except DataError:
             continue  # named later, when it is read for training
         height, width = rgb.shape[:2]
         if abs(width / (2 * height) - 1) > ASPECT_TOLERANCE:
             continue
-        left, right = _chroma(rgb[:, : width // 2]), _chroma(rgb[:, -(width // 2) :])
+        left, right = chroma(rgb[:, : width // 2]), chroma(rgb[:, -(width // 2) :])
         if min(left, right) < 4 and max(left, right) > 6:  # JPEG leaves a trace of color in gray
             votes["color-left" if left > right else "sketch-left"] += 1
     if not votes:
@@ -365,7 +218,7 @@ def _list(root: Path) -> Pictures:
     elif not root.exists():
         raise DataError(f"{root}: no such folder or ZIP file; give folders or ZIP files with color pictures")
     else:
-        found = {name: Location(root, name) for name in _open_zip(root).namelist() if not name.endswith("/")}
+        found = {name: Location(root, name) for name in open_zip(root).namelist() if not name.endswith("/")}
     return {path: found[path] for path in sorted(found) if _is_picture(path)}
 
 
@@ -384,26 +237,13 @@ def _walk(root: Path) -> Iterator[Path]:
         yield from (Path(folder, name) for name in files)
 
 
-@functools.lru_cache(maxsize=8)
-def _open_zip_version(file: Path, changed_ns: int) -> zipfile.ZipFile:
-    return zipfile.ZipFile(file)
-
-
-def _open_zip(file: Path) -> zipfile.ZipFile:
-    """Return an open ZIP file; it stays open, reading its index for every picture would cost more."""
-    try:
-        return _open_zip_version(file, file.stat().st_mtime_ns)
-    except (OSError, zipfile.BadZipFile) as error:
-        raise DataError(f"{file}: neither a folder nor a readable ZIP file ({_one_line(error)})") from error
-
-
 def _name_roots(data: Sequence[Path]) -> list[tuple[str, Path]]:
     """Give every root a name of its own: that of its folder or ZIP file, numbered where two agree."""
     if not data:
         raise DataError("no training data given; give folders or ZIP files with color pictures")
     seen: Counter[str] = Counter()
     named = []
-    for root in data:
+    for root in {root.resolve(): root for root in data}.values():  # a root given twice counts once
         resolved = root.resolve()
         name = (resolved.stem if resolved.suffix.lower() == ".zip" else resolved.name) or "data"
         seen[name] += 1
@@ -422,7 +262,7 @@ def _mix_keys(name: str, source: str) -> list[str]:
 
 
 def _is_picture(path: str) -> bool:
-    return PurePosixPath(path).suffix.lower() in SUFFIXES and not any(map(_is_hidden, path.split("/")))
+    return PurePosixPath(path).suffix.lower() in PICTURE_SUFFIXES and not any(map(_is_hidden, path.split("/")))
 
 
 def _is_hidden(name: str) -> bool:
@@ -435,12 +275,8 @@ def _folders(path: str) -> list[str]:
 
 def _without_suffix(path: str) -> str:
     suffix = PurePosixPath(path).suffix
-    return path.removesuffix(suffix) if suffix.lower() in SUFFIXES else path
+    return path.removesuffix(suffix) if suffix.lower() in PICTURE_SUFFIXES else path
 
 
 def _by_name(pair: Pair) -> str:
     return pair.name
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
