@@ -1,0 +1,245 @@
+"""Colorizer: one onnxruntime session; one drawing in, one colored picture out."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pixelpainter.card import ModelCard
+from pixelpainter.compose import LineMode, compose
+from pixelpainter.errors import InputError, ModelError
+from pixelpainter.hints import Hint, draw_hints
+from pixelpainter.hub import find_model
+from pixelpainter.imaging import Picture, letterbox, picture_from_array, picture_from_image
+from pixelpainter.lines import clean_drawing
+
+PAPER = 255
+
+
+class Colorizer:
+    """Colors line drawings with one model; one object serves many threads at once.
+
+    >>> colorizer = Colorizer()
+    >>> colorizer.colorize(PIL.Image.open("sketch.png")).save("sketch_color.png")
+
+    Attributes:
+        file: the ONNX file.
+        card: what the model reads, predicts and was made from.
+    """
+
+    def __init__(self, model: str | Path | None = None, *, threads: int | None = None) -> None:
+        """Load a model.
+
+        Args:
+            model: path of an ONNX file; None = the file that ``PIXELPAINTER_MODEL`` names, or the model
+                that comes with the package.
+            threads: processor cores for one picture; None = all that this process may use.
+
+        Raises:
+            ModelError: the model is missing, is none of ours, is damaged, or is not for line drawings.
+        """
+        if threads is not None and threads < 1:
+            raise ValueError(f"threads is {threads}, not 1 or more")
+        self.file = find_model(model)
+        self._session = _load_session(self.file, threads or available_cpus())
+        self.card = ModelCard.from_metadata(self._session.get_modelmeta().custom_metadata_map, str(self.file))
+        _check_contract(self.card, self._session, self.file)
+
+    def colorize(
+        self,
+        picture: Image.Image | NDArray[Any] | Picture,
+        *,
+        hints: Sequence[Hint] = (),
+        palette: NDArray[np.floating[Any]] | None = None,
+        lines: LineMode = "original",
+        clean: bool = True,
+    ) -> Image.Image:
+        """Color a drawing.
+
+        Args:
+            picture: the drawing, of any size and mode. An array is (H, W), (H, W, 3) or (H, W, 4) uint8.
+            hints: colors at places of the upright picture; only for models that read hints.
+            palette: (card.palette, 4) float: sRGB in [-1, 1] and share in [0, 1]; None = the model's
+                own default. Only for models that read a palette.
+            lines: "original" puts the drawing's own lines over the color, "model" keeps the network's
+                picture as it is, "none" leaves color without lines.
+            clean: make white-on-black drawings and gray paper black on white first.
+
+        Returns:
+            The colored picture, RGB, or RGBA if the drawing has transparency; as large as the drawing
+            (turned upright, if it says how).
+
+        Raises:
+            InputError: the picture, a hint or the palette cannot be used.
+            ModelError: the model fails on this picture.
+        """
+        if isinstance(picture, Image.Image):
+            picture = picture_from_image(picture)
+        elif not isinstance(picture, Picture):
+            picture = picture_from_array(picture)
+        rgb = self.colorize_picture(picture, hints=hints, palette=palette, lines=lines, clean=clean)
+        result = Image.fromarray(rgb)
+        if picture.alpha is not None:
+            result.putalpha(Image.fromarray(picture.alpha))
+        return result
+
+    def colorize_picture(
+        self,
+        picture: Picture,
+        *,
+        hints: Sequence[Hint] = (),
+        palette: NDArray[np.floating[Any]] | None = None,
+        lines: LineMode = "original",
+        clean: bool = True,
+    ) -> NDArray[np.uint8]:
+        """Color an opened drawing: `colorize` without PIL. Returns (H, W, 3) uint8 sRGB."""
+        if clean:
+            drawing = clean_drawing(picture.rgb)
+            ink, network = drawing.ink, drawing.network
+        else:
+            ink = network = np.asarray(cv2.cvtColor(picture.rgb, cv2.COLOR_RGB2GRAY), np.uint8)
+        small, box = letterbox(network, self.card.size, PAPER)
+        channels = [small[None].astype(np.float32) / 127.5 - 1]
+        if self.card.hints == "rgb-mask":
+            height, width = picture.rgb.shape[:2]
+            channels.append(draw_hints(hints, (width, height), box))
+        elif hints:
+            raise InputError(f"{self.file}: this model reads no hints; choose a model that does, or leave them out")
+        inputs = {"picture": np.concatenate(channels)[None], **self._palette_input(palette)}
+        color = (self._run(inputs).transpose(1, 2, 0) + 1) / 2
+        return compose(ink, np.ascontiguousarray(color.clip(0, 1)), box, lines=lines)
+
+    def _palette_input(self, palette: NDArray[np.floating[Any]] | None) -> dict[str, NDArray[np.float32]]:
+        """Return the palette input of the graph, if it has one: {"palette": (1, card.palette, 4) float32}."""
+        colors = self.card.palette
+        if palette is not None:
+            if not colors:
+                raise InputError(f"{self.file}: this model reads no palette; choose a model that does")
+            if palette.shape != (colors, 4) or not np.isfinite(palette).all():
+                raise ValueError(f"palette has shape {palette.shape}, not ({colors}, 4), or is not finite")
+        elif not colors:
+            return {}
+        elif self.card.default_palette:
+            palette = np.array(self.card.default_palette)
+        else:
+            palette = np.zeros((colors, 4))
+        return {"palette": palette.astype(np.float32)[None]}
+
+    def _run(self, inputs: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Run the network once. Returns (3, size, size) float32, about [-1, 1]."""
+        try:
+            answer = np.asarray(self._session.run(["color"], inputs)[0])
+        except Exception as error:  # onnxruntime's exceptions share no base of their own
+            raise ModelError(f"{self.file}: the model cannot be run ({_first_line(error)})") from error
+        if answer.shape != (1, 3, self.card.size, self.card.size) or not np.isfinite(answer).all():
+            raise ModelError(
+                f"{self.file}: the model's answer is no picture (shape {answer.shape}, or numbers that are not "
+                "finite); export it again"
+            )
+        return answer[0].astype(np.float32, copy=False)
+
+
+def available_cpus() -> int:
+    """Return how many processor cores this process may use: affinity and control-group quota counted."""
+    if hasattr(os, "process_cpu_count"):  # Python >= 3.13
+        cores = os.process_cpu_count()
+    elif hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count()
+    return max(1, math.floor(min(cores or 1, _cgroup_cpus(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")))))
+
+
+def _cgroup_cpus(membership: Path, root: Path) -> float:
+    """Return the CPU quota of the control groups (version 1 and 2) of this process; infinity without one."""
+    try:
+        lines = membership.read_text().splitlines()
+    except OSError:
+        return math.inf
+    quota = math.inf
+    for line in lines:
+        _, controllers, group = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        base = root / "cpu" if controllers else root
+        folder = base / group.lstrip("/")
+        # Inside a container the group's own folder may not be visible: ask every level up to the root.
+        for level in (folder, *folder.parents):
+            quota = min(quota, _folder_quota(level))
+            if level == base:
+                break
+    return quota
+
+
+def _folder_quota(folder: Path) -> float:
+    """Return the CPUs that one control group allows: its quota divided by its period."""
+    try:
+        if (folder / "cpu.max").exists():
+            allowed, period = (folder / "cpu.max").read_text().split()
+        else:
+            allowed = (folder / "cpu.cfs_quota_us").read_text().strip()
+            period = (folder / "cpu.cfs_period_us").read_text().strip()
+        return math.inf if allowed in ("max", "-1") else int(allowed) / int(period)
+    except (OSError, ValueError):
+        return math.inf
+
+
+def _load_session(file: Path, threads: int) -> Any:
+    """Return the onnxruntime session of a file. Raises ModelError if the file is no ONNX model."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4  # failures come back as exceptions; its warnings mean nothing to users
+    try:
+        return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's exceptions share no base of their own
+        raise ModelError(f"{file}: this is no ONNX model, or a damaged one ({_first_line(error)})") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _check_contract(card: ModelCard, session: Any, file: Path) -> None:
+    """Raise ModelError unless card and graph are what `Colorizer` can run; see card.py for the contract."""
+    if (card.reads, card.predicts) != ("lines", "rgb"):
+        raise ModelError(
+            f"{file}: this model reads {card.reads} and predicts {card.predicts}; this version of PixelPainter "
+            "colors with models that read lines and predict rgb"
+        )
+    inputs = {"picture": [None, card.input_channels, card.size, card.size]}
+    if card.palette:
+        inputs["palette"] = [None, card.palette, 4]
+    outputs = {"color": [None, 3, card.size, card.size]}
+    for kind, wanted, given in (("input", inputs, session.get_inputs()), ("output", outputs, session.get_outputs())):
+        found = {value.name: value for value in given}
+        if found.keys() != wanted.keys():
+            raise ModelError(
+                f"{file}: the graph's {kind}s are {', '.join(found)}, the model card asks for "
+                f"{', '.join(wanted)}; export the model again"
+            )
+        for name, shape in wanted.items():
+            _check_value(found[name], shape, f"{file}: the {kind} {name!r}")
+
+
+def _check_value(value: Any, shape: Sequence[int | None], what: str) -> None:
+    """Raise ModelError unless a graph's value is float32 of this shape; None and names fit every length."""
+    fits = len(value.shape) == len(shape) and all(
+        wanted is None or not isinstance(length, int) or length == wanted
+        for wanted, length in zip(shape, value.shape, strict=True)
+    )
+    if value.type != "tensor(float)" or not fits:
+        wanted_shape = ", ".join("N" if length is None else str(length) for length in shape)
+        raise ModelError(
+            f"{what} is {value.type} {value.shape}, the model card asks for float32 ({wanted_shape}); "
+            "export the model again"
+        )
