@@ -65,8 +65,8 @@ class DecoderLayer(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, palette_features: int) -> None:
         super().__init__()
-        self.up = ResizeConv(inputs, outputs)
-        self.norm = nn.BatchNorm2d(outputs)
+        self.up: nn.Module = ResizeConv(inputs, outputs)
+        self.norm: nn.Module = nn.BatchNorm2d(outputs)
         self.film = nn.Linear(palette_features, 2 * outputs) if palette_features else None
         if self.film is not None:
             nn.init.zeros_(self.film.weight)  # a fresh network ignores the palette
@@ -77,7 +77,8 @@ class DecoderLayer(nn.Module):
         enlarged: Tensor = self.norm(self.up(functional.relu(x)))
         if self.film is None or palette is None:
             return enlarged
-        scale, shift = self.film(palette)[:, :, None, None].chunk(2, dim=1)
+        factors: Tensor = self.film(palette)[:, :, None, None]
+        scale, shift = factors.chunk(2, dim=1)
         return enlarged * (1 + scale) + shift
 
 
