@@ -43,6 +43,17 @@ def test_dark_areas_are_not_filled(name: str) -> None:
         assert drawing[abs(distance - 70) < 6].min() < 160
 
 
+@pytest.mark.parametrize("name", ["color-edges", "region-borders"])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_colors_of_equal_lightness_are_parted(name: str, axis: int) -> None:
+    color = np.full((120, 120, 3), (230, 90, 90), np.uint8)
+    color[:, 60:] = (75, 150, 75)
+    color = color if axis else color.transpose(1, 0, 2).copy()
+    for seed in range(4):
+        profile = extract_lines(color, name, random(seed)).mean(axis=1 - axis)
+        assert profile[57:63].min() < 200 and profile[:45].min() > 250 and profile[75:].min() > 250
+
+
 @pytest.mark.parametrize("name", EXTRACTORS)
 def test_a_generator_decides_the_drawing(name: str) -> None:
     color = draw_pair(1, 128).color

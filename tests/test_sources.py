@@ -230,6 +230,9 @@ def test_mix_weights_take_the_narrowest_key() -> None:
     weights = mix_weights(given, sources, {"real": 3, "real/nova": 2, "deep": 0})
     assert weights.tolist() == pytest.approx([2 / 5, 2 / 5, 0, 1 / 5])
     assert weights.dtype == np.float64
+    assert mix_weights(given, sources, {"deep": 9, "deep/er": 1, "drawn": 0}).tolist() == pytest.approx(
+        [1 / 3] * 3 + [0]
+    )
 
 
 @pytest.mark.parametrize(

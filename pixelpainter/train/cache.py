@@ -204,6 +204,6 @@ def _remove_stale(place: Path) -> None:
 
 def _write_error(error: OSError, place: Path, count: int, side: int, variants: int) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        size = _size_bytes(count, side, variants) / 2**20
-        return f"{place.parent}: no room for the training cache ({size:.0f} MiB); free some or choose another folder"
+        size = f"{np.ceil(_size_bytes(count, side, variants) / 2**20):.0f} MiB"
+        return f"{place.parent}: no room for the training cache ({size}); free some or choose another folder"
     return f"{place.parent}: the training cache cannot be written ({error.strerror or error}); choose another folder"
