@@ -20,7 +20,7 @@ from pixelpainter.colorize import Colorizer
 from pixelpainter.compose import LineMode
 from pixelpainter.errors import InputError, OutputError, PixelPainterError
 from pixelpainter.hints import Hint
-from pixelpainter.imaging import PICTURE_SUFFIXES, open_picture, save_picture
+from pixelpainter.imaging import PICTURE_SUFFIXES, SAVE_SUFFIXES, open_picture, save_picture
 
 RESULT_SUFFIX = ".png"  # results of a folder: lossless, and every browser and paint program reads it
 
@@ -216,6 +216,10 @@ def color_job(
         raise OutputError(f"{job.target}: the result would replace the drawing itself; name another file")
     if os.path.lexists(job.target) and not overwrite:  # save_picture asks again, but only after the work
         raise OutputError(f"{job.target}: exists already; use --overwrite to replace it")
+    if job.target.suffix.lower() not in SAVE_SUFFIXES:  # the same
+        raise OutputError(
+            f"{job.target}: cannot write this kind of file; use one of {', '.join(sorted(SAVE_SUFFIXES))}"
+        )
     picture = open_picture(job.source, max_pixels=max_pixels)
     rgb = colorizer.colorize_picture(picture, hints=hints, lines=lines, clean=clean)
     try:

@@ -136,7 +136,7 @@ class Colorizer:
     def _run(self, inputs: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
         """Run the network once. Returns (3, size, size) float32, about [-1, 1]."""
         try:
-            answer = np.asarray(self._session.run(["color"], inputs)[0])
+            answer: NDArray[np.float32] = np.asarray(self._session.run(["color"], inputs)[0])
         except Exception as error:  # onnxruntime's exceptions share no base of their own
             raise ModelError(f"{self.file}: the model cannot be run ({_first_line(error)})") from error
         if answer.shape != (1, 3, self.card.size, self.card.size) or not np.isfinite(answer).all():
@@ -144,7 +144,8 @@ class Colorizer:
                 f"{self.file}: the model's answer is no picture (shape {answer.shape}, or numbers that are not "
                 "finite); export it again"
             )
-        return answer[0].astype(np.float32, copy=False)
+        picture: NDArray[np.float32] = answer[0]
+        return picture
 
 
 def available_cpus() -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pixelpainter.card import CARD_KEY, ModelCard
 from pixelpainter.cli import main
@@ -28,20 +29,20 @@ HINT_CARD = ModelCard(
 )
 
 
-def save_plain_model(path: Path, card: ModelCard | None = PLAIN_CARD, *, channels: int = 1) -> Path:
-    """Write a model that answers RAMP to every drawing."""
+def save_plain_model(path: Path, card: ModelCard | None = PLAIN_CARD, *, answer: np.ndarray = RAMP) -> Path:
+    """Write a model that gives one answer (3, SIZE, SIZE) to every drawing."""
     from onnx import helper, numpy_helper
 
     nodes = [
         helper.make_node("ReduceMean", ["picture"], ["mean"], axes=[1, 2, 3], keepdims=1),
         helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
-        helper.make_node("Add", ["nothing", "ramp"], ["color"]),
+        helper.make_node("Add", ["nothing", "answer"], ["color"]),
     ]
     constants = [
         numpy_helper.from_array(np.zeros((), np.float32), "zero"),
-        numpy_helper.from_array(RAMP[None], "ramp"),
+        numpy_helper.from_array(answer[None], "answer"),
     ]
-    return _save(path, nodes, constants, {"picture": [None, channels, "H", "W"]}, card)
+    return _save(path, nodes, constants, {"picture": [None, 1, "H", "W"]}, card)
 
 
 def save_hint_model(path: Path, card: ModelCard | None = HINT_CARD) -> Path:
@@ -88,6 +89,13 @@ def _save(path: Path, nodes: list, constants: list, inputs: dict[str, list], car
         helper.set_model_props(model, {CARD_KEY: card.to_json()})
     onnx.save(model, path)
     return path
+
+
+def load(path: Path) -> Image.Image:
+    """Return a picture file, decoded and closed."""
+    with Image.open(path) as image:
+        image.load()
+    return image
 
 
 @pytest.fixture(scope="session")

@@ -97,9 +97,9 @@ def colorize(
     pixelpainter colorize pages/ -o colored/
     """
     several = len(paths) > 1 or paths[0].is_dir()
-    if several and output is None:
+    if several and not output:
         raise typer.BadParameter("a folder for the results is needed for several drawings", param_hint="'-o'")
-    if several and Path(output or "").is_file():
+    if several and Path(output or ".").is_file():
         raise typer.BadParameter(f"{output} is a file; several drawings need a folder", param_hint="'-o'")
     # Imported here, so that --help and usage errors wait for neither numpy nor onnxruntime.
     from functools import partial
@@ -112,7 +112,7 @@ def colorize(
         hints = [parse_hint(text) for text in hint or ()]
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="'--hint'") from error
-    if output is not None and (several or Path(output).is_dir() or output.endswith(("/", os.sep))):
+    if output and (several or Path(output).is_dir() or output.endswith(("/", os.sep))):
         jobs = batch.plan_folder(paths, Path(output))
     else:
         jobs = [batch.plan_file(paths[0], Path(output) if output else None)]

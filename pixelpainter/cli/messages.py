@@ -26,7 +26,7 @@ def print_error(error: Exception, about: str = "") -> None:
     """Print an error as one line on stderr, and with PIXELPAINTER_DEBUG=1 its traceback before that.
 
     Args:
-        error: meant for the user (PixelPainterError), or a bug of this program (anything else).
+        error: meant for the user (PixelPainterError), of the system (OSError), or a bug (anything else).
         about: what a bug shows up with, such as the name of a file.
     """
     debug = os.environ.get(DEBUG_VARIABLE, "0") not in ("", "0")
@@ -34,6 +34,9 @@ def print_error(error: Exception, about: str = "") -> None:
         typer.echo("".join(traceback.format_exception(error)), err=True, nl=False)
     if isinstance(error, PixelPainterError):
         print_note(f"error: {error}")
+        return
+    if isinstance(error, OSError):  # the machine's fault, such as a name that is too long: no bug
+        print_note(f"error: {error.filename or about or 'system'}: {error.strerror or error}")
         return
     what = f"{about}: " if about else ""
     advice = "report it with the traceback above" if debug else f"run again with {DEBUG_VARIABLE}=1 and report it"

@@ -1,0 +1,147 @@
+"""Issue by issue what people feed a program: each bad file gives one line, and nothing is left behind."""
+
+import os
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from conftest import load, save_plain_model
+from PIL import Image
+
+
+def text(path):
+    path.write_text("this is no picture")
+
+
+def truncated(path):
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (200, 200, 3), np.uint8)).save(path)
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+def bomb(path):
+    """A PNG of a few hundred bytes that says it has 60000x60000 pixels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
+    pixels = zlib.compress(bytes(100_000))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b""))
+
+
+def snapshot(folder):
+    return {path.relative_to(folder): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+def assert_one_line(done, status, *words):
+    assert done.status == status, done.err
+    assert done.out == ""
+    assert done.err.startswith("error: ")
+    assert done.err.count("\n") == 1
+    for word in words:
+        assert word in done.err
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda path: None, "cannot be opened (No such file or directory)"),
+        (text, "not a picture"),
+        (truncated, "cut off"),
+        (lambda path: path.touch(), "empty"),
+        (bomb, "60000x60000"),
+    ],
+    ids=["missing", "text", "truncated", "empty", "bomb"],
+)
+def test_bad_pictures(command, plain_model, tmp_path, make, words):
+    make(tmp_path / "bad.png")
+    before = snapshot(tmp_path)
+    assert_one_line(command("colorize", tmp_path / "bad.png", "--model", plain_model), 1, "bad.png", words)
+    assert snapshot(tmp_path) == before
+
+
+def test_a_folder_without_pictures(command, plain_model, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "notes.txt").touch()
+    before = snapshot(tmp_path)
+    done = command("colorize", tmp_path / "in", "-o", tmp_path / "out", "--model", plain_model)
+    assert_one_line(done, 1, f"{tmp_path}/in: there are no pictures in this folder")
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (20000, 10), (10, 20000)])
+def test_strange_sizes_are_colored(command, plain_model, tmp_path, size):
+    pixels = np.full(size[::-1], 255, np.uint8)
+    pixels[::7, ::3] = 0
+    Image.fromarray(pixels).save(tmp_path / "strip.png")
+    assert command("colorize", tmp_path / "strip.png", "--model", plain_model).status == 0
+    assert load(tmp_path / "strip_color.png").size == size
+
+
+def test_of_an_animation_the_first_picture(command, plain_model, tmp_path):
+    frames = [Image.new("L", (50, 40), 255), Image.new("L", (50, 40), 0)]
+    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
+    assert command("colorize", tmp_path / "moving.gif", "--model", plain_model).status == 0
+    result = load(tmp_path / "moving_color.png")
+    assert result.size == (50, 40)
+    assert getattr(result, "n_frames", 1) == 1
+
+
+def test_the_limit_on_pixels_can_be_set(command, drawings, plain_model, tmp_path):
+    arguments = ["colorize", drawings / "cat.png", "-o", tmp_path / "out.png", "--model", plain_model, "--max-pixels"]
+    assert_one_line(command(*arguments, 520 * 440 - 1), 1, "cat.png", "--max-pixels")
+    assert list(tmp_path.iterdir()) == []
+    assert command(*arguments, 520 * 440).status == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["file/out.png", "file/deep/out.png", "out.docx", "new/out.docx", "out", "x" * 300 + ".png"]
+)
+def test_results_that_cannot_be_written(command, drawings, plain_model, tmp_path, name):
+    (tmp_path / "file").write_text("no folder")
+    before = snapshot(tmp_path)
+    done = command("colorize", drawings / "cat.png", "-o", tmp_path / name, "--model", plain_model)
+    assert_one_line(done, 1, str(tmp_path))
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_write_permission(command, drawings, plain_model, tmp_path):
+    tmp_path.chmod(0o500)
+    done = command("colorize", drawings / "cat.png", "-o", tmp_path / "out.png", "--model", plain_model)
+    tmp_path.chmod(0o700)
+    assert_one_line(done, 1, "out.png")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("mode", ["missing", "folder", "text", "without card"])
+def test_models_that_are_none(command, drawings, tmp_path, mode):
+    model = tmp_path / "model.onnx"
+    if mode == "folder":
+        model.mkdir()
+    elif mode == "text":
+        model.write_text("no model")
+    elif mode == "without card":
+        save_plain_model(model, None)
+    before = snapshot(tmp_path)
+    done = command("colorize", drawings / "cat.png", "-o", tmp_path / "out.png", "--model", model)
+    assert_one_line(done, 1, "model.onnx")
+    assert snapshot(tmp_path) == before
+
+
+def test_hints(command, drawings, plain_model, hint_model, tmp_path):
+    def run(hint, model):
+        return command("colorize", drawings / "cat.png", "-o", tmp_path / "out.png", "--model", model, "--hint", hint)
+
+    assert_one_line(run("10;20;red", hint_model), 2, "--hint", "x,y,RRGGBB")
+    assert_one_line(run("520,0,FF0000", hint_model), 1, "520 pixels wide and 440 high")
+    assert_one_line(run("-1,0,FF0000", hint_model), 1, "520 pixels wide and 440 high")
+    assert_one_line(run("5,5,FF0000", plain_model), 1, "reads no hints")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_names_cannot_break_the_line_or_the_terminal(command, plain_model, tmp_path):
+    done = command("colorize", tmp_path / "two\nlines\x1b[31m.png", "--model", plain_model)
+    assert_one_line(done, 1, "lines")
+    assert "\x1b" not in done.err

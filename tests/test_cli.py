@@ -1,0 +1,252 @@
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import load
+
+import pixelpainter
+from pixelpainter import batch
+
+
+def subprocess_command(*arguments: object, **settings) -> subprocess.CompletedProcess:
+    program = [sys.executable, "-m", "pixelpainter", *map(str, arguments)]
+    return subprocess.run(program, capture_output=True, text=True, check=False, timeout=120, **settings)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--help"], ["colorize", "train", "export", "refine", "--version"]),
+        (
+            ["colorize", "--help"],
+            ["--output", "--model", "--hint", "--lines", "--no-clean", "--overwrite", "--threads"],
+        ),
+        (["colorize", "-h"], ["--max-pixels", "--quiet", "pixelpainter colorize sketch.png"]),
+        (
+            ["refine", "--help"],
+            ["--output", "--strength", "0.3", "--steps", "--prompt", "--server", "PIXELPAINTER_SERVER"],
+        ),
+    ],
+)
+def test_help_is_complete_and_goes_to_stdout(command, arguments, words, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    done = command(*arguments)
+    assert done.status == 0
+    assert done.err == ""
+    for word in words:
+        assert word in done.out
+
+
+def test_version(command):
+    done = command("--version")
+    assert (done.status, done.out, done.err) == (0, f"pixelpainter {pixelpainter.__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["paint"],
+        ["colorize"],
+        ["colorize", "--color", "x"],
+        ["colorize", "x.png", "--lines", "some"],
+        ["--nonsense"],
+        ["colorize", "x.png", "--threads", "0"],
+        ["colorize", "a.png", "b.png"],
+        ["colorize", "a.png", "--hint", "1,2"],
+    ],
+)
+def test_wrong_usage_is_one_line_and_2(command, arguments):
+    done = command(*arguments)
+    assert done.status == 2
+    assert done.out == ""
+    assert done.err.startswith("error: ")
+    assert done.err.endswith("--help`)\n")
+    assert done.err.count("\n") == 1
+
+
+def test_no_command_shows_the_help(command):
+    done = command()
+    assert done.status == 2
+    assert "colorize" in done.out
+
+
+def test_refine_comes_later(command):
+    done = command("refine", "x.png")
+    assert (done.status, done.out) == (1, "")
+    assert "comes in a later version" in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_one_drawing(command, drawings, plain_model, tmp_path):
+    (tmp_path / "cat.png").write_bytes((drawings / "cat.png").read_bytes())
+    done = command("colorize", tmp_path / "cat.png", "--model", plain_model)
+    assert (done.status, done.out) == (0, "")
+    assert done.err.startswith(f"{tmp_path}/cat.png -> {tmp_path}/cat_color.png (")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cat.png", "cat_color.png"]
+    result, drawing = load(tmp_path / "cat_color.png"), load(drawings / "cat.png")
+    assert (result.size, result.mode) == (drawing.size, "RGB")
+    assert result.info["Software"] == f"PixelPainter {pixelpainter.__version__}"
+    ink = np.asarray(drawing.convert("L"))
+    assert np.asarray(result)[ink < 20].max() < 40
+    assert np.asarray(result)[ink > 250].max(axis=-1).min() > 100
+
+
+def test_the_model_can_come_from_the_environment(command, drawings, plain_model, tmp_path, monkeypatch):
+    monkeypatch.setenv("PIXELPAINTER_MODEL", str(plain_model))
+    assert command("colorize", drawings / "cat.png", "-o", tmp_path / "out.png", "--quiet").err == ""
+    assert (tmp_path / "out.png").exists()
+
+
+def test_options_reach_the_picture(command, drawings, hint_model, tmp_path):
+    def pixels(name: str, *options: object) -> np.ndarray:
+        path = tmp_path / f"{name}.png"
+        assert command("colorize", drawings / "cat.png", "-o", path, "--model", hint_model, *options).status == 0
+        return np.asarray(load(path))
+
+    hint = pixels("hint", "--hint", "10,10,FF0000", "--hint", "500,400,FF0000,5", "--threads", 1)
+    np.testing.assert_allclose(hint[3, 3], [255, 0, 0], atol=2)
+    assert pixels("original").min() == 0
+    assert pixels("none", "--lines", "none").min() > 120
+    assert pixels("model", "--lines", "model").min() > 120
+
+
+def test_what_exists_stays_without_overwrite(command, drawings, plain_model, tmp_path):
+    (tmp_path / "out.png").write_bytes(b"mine")
+    done = command("colorize", drawings / "cat.png", "-o", tmp_path / "out.png", "--model", plain_model)
+    assert done.status == 1
+    assert done.err == f"error: {tmp_path}/out.png: exists already; use --overwrite to replace it\n"
+    assert (tmp_path / "out.png").read_bytes() == b"mine"
+    done = command("colorize", drawings / "cat.png", "-o", tmp_path / "out.png", "--model", plain_model, "--overwrite")
+    assert done.status == 0
+    assert load(tmp_path / "out.png").size == (520, 440)
+
+
+def test_the_drawing_is_never_replaced(command, drawings, plain_model, tmp_path):
+    drawing = tmp_path / "cat.png"
+    drawing.write_bytes((drawings / "cat.png").read_bytes())
+    (tmp_path / "link.png").symlink_to(drawing)
+    for output in (drawing, tmp_path, tmp_path / "link.png"):
+        done = command("colorize", drawing, "-o", output, "--overwrite", "--model", plain_model)
+        assert done.status == 1
+        assert "would replace" in done.err
+        assert drawing.read_bytes() == (drawings / "cat.png").read_bytes()
+
+
+def test_one_drawing_into_a_folder(command, drawings, plain_model, tmp_path):
+    (tmp_path / "there").mkdir()
+    assert command("colorize", drawings / "cat.png", "-o", tmp_path / "there", "--model", plain_model).status == 0
+    assert (tmp_path / "there" / "cat.png").is_file()
+    assert command("colorize", drawings / "cat.png", "-o", f"{tmp_path}/new/", "--model", plain_model).status == 0
+    assert (tmp_path / "new" / "cat.png").is_file()
+
+
+@pytest.fixture
+def pages(drawings, tmp_path):
+    folder = tmp_path / "pages"
+    (folder / "sub").mkdir(parents=True)
+    load(drawings / "cat.png").convert("RGB").save(folder / "a.jpg")
+    load(drawings / "house.png").save(folder / "a.png")
+    (folder / "b.png").write_bytes(b"no picture")
+    load(drawings / "girl.png").save(folder / "sub" / "ü 漢.webp")
+    return folder
+
+
+def test_a_folder_with_one_bad_file(command, pages, plain_model, tmp_path):
+    done = command("colorize", pages, "-o", tmp_path / "out", "--model", plain_model)
+    assert (done.status, done.out) == (1, "")
+    lines = done.err.splitlines()
+    assert [line.split()[0] for line in lines] == ["[1/4]", "[2/4]", "error:", "[3/4]", "[4/4]", "3"]
+    assert str(pages / "b.png") in lines[2]
+    assert lines[-1] == "3 colored, 1 failed"
+    names = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*"))
+    assert names == ["a.jpg.png", "a.png", "sub", "sub/ü 漢.png"]
+    assert load(tmp_path / "out" / "a.png").size == (400, 400)
+    assert load(tmp_path / "out" / "a.jpg.png").size == (520, 440)
+
+
+def test_quiet_prints_errors_only(command, pages, plain_model, tmp_path):
+    done = command("colorize", pages, "-o", tmp_path / "out", "--model", plain_model, "--quiet")
+    assert done.status == 1
+    assert [line.split()[0] for line in done.err.splitlines()] == ["error:", "3"]
+    (pages / "b.png").unlink()
+    done = command("colorize", pages, "-o", tmp_path / "out", "--model", plain_model, "--quiet", "--overwrite")
+    assert (done.status, done.out, done.err) == (0, "", "")
+
+
+def test_an_output_inside_the_input_is_left_alone(command, pages, plain_model):
+    for number in range(2):
+        done = command("colorize", pages, "-o", pages / "colored", "--model", plain_model, "--overwrite")
+        assert done.status == 1, number  # b.png
+        assert "[4/4]" in done.err
+    assert not (pages / "colored" / "colored").exists()
+
+
+def test_several_drawings_need_a_folder(command, drawings, plain_model, tmp_path):
+    (tmp_path / "file").touch()
+    for arguments in ([drawings], [drawings / "cat.png", drawings / "girl.png"], [drawings, "-o", tmp_path / "file"]):
+        done = command("colorize", *arguments, "--model", plain_model)
+        assert done.status == 2
+        assert "-o" in done.err
+
+
+def test_a_bar_on_a_terminal(command, drawings, plain_model, tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    done = command("colorize", drawings, tmp_path / "none.png", "-o", tmp_path / "out", "--model", plain_model)
+    assert done.status == 1
+    assert "4/4" in done.err
+    assert "->" not in done.err
+    assert f"{tmp_path}/none.png" in done.err.replace("\n", "")
+
+
+@pytest.mark.parametrize(("debug", "traceback"), [("", False), ("0", False), ("1", True)])
+def test_a_bug_is_one_line_unless_debugging(command, drawings, plain_model, monkeypatch, debug, traceback):
+    def broken(*arguments, **settings):
+        raise RuntimeError("two\nlines")
+
+    monkeypatch.setattr(batch, "color_job", broken)
+    monkeypatch.setenv("PIXELPAINTER_DEBUG", debug)
+    done = command("colorize", drawings / "cat.png", "--model", plain_model)
+    assert done.status == 1
+    assert done.err.splitlines()[-1].startswith("internal error: RuntimeError: two lines; please ")
+    assert ("Traceback" in done.err) == traceback
+    assert traceback or (done.err.count("\n") == 1 and "PIXELPAINTER_DEBUG=1" in done.err)
+
+
+def test_debugging_shows_the_traceback_of_every_error(command, monkeypatch, tmp_path, plain_model):
+    monkeypatch.setenv("PIXELPAINTER_DEBUG", "1")
+    done = command("colorize", tmp_path / "none.png", "--model", plain_model)
+    assert done.status == 1
+    assert "Traceback" in done.err
+    assert done.err.splitlines()[-1].startswith("error: ")
+
+
+def test_an_interrupt_is_130(command, drawings, plain_model, monkeypatch, tmp_path):
+    def interrupted(*arguments, **settings):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(batch, "color_job", interrupted)
+    done = command("colorize", drawings, "-o", tmp_path, "--model", plain_model)
+    assert done.status == 130
+    assert done.err == "interrupted: 0 of 3 colored\n"
+
+
+def test_the_reader_of_the_pipe_may_go_away():
+    reader, writer = os.pipe()
+    os.close(reader)
+    program = [sys.executable, "-m", "pixelpainter", "--help"]
+    done = subprocess.run(program, stdout=writer, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    os.close(writer)
+    assert done.stderr == ""
+    assert done.returncode == 1
+
+
+def test_a_process_of_its_own(drawings, plain_model, tmp_path):
+    done = subprocess_command("colorize", drawings / "girl.png", "-o", tmp_path / "girl.webp", "--model", plain_model)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert load(tmp_path / "girl.webp").format == "WEBP"
+    done = subprocess_command("colorize", tmp_path / "none.png", "--model", plain_model)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert "Traceback" not in done.stderr

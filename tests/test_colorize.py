@@ -1,0 +1,200 @@
+import dataclasses
+import math
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from conftest import HINT_CARD, PLAIN_CARD, RAMP, SIZE, load, save_hint_model, save_plain_model
+from PIL import Image
+
+from pixelpainter import Colorizer, ModelError
+from pixelpainter.colorize import _cgroup_cpus, available_cpus
+from pixelpainter.errors import InputError
+from pixelpainter.hints import Hint
+from pixelpainter.imaging import open_picture
+
+
+def page(width: int, height: int) -> Image.Image:
+    """White paper with a black frame line at a quarter of the size from each edge."""
+    pixels = np.full((height, width), 255, np.uint8)
+    top, left = height // 4, width // 4
+    pixels[top:-top, [left, -left]] = 0
+    pixels[[top, -top], left:-left] = 0
+    return Image.fromarray(pixels)
+
+
+@pytest.fixture(scope="module")
+def plain(plain_model):
+    return Colorizer(plain_model, threads=1)
+
+
+@pytest.fixture(scope="module")
+def hinted(hint_model):
+    return Colorizer(hint_model, threads=1)
+
+
+@pytest.mark.parametrize("size", [(300, 300), (400, 200), (90, 360), (64, 64), (37, 23)])
+def test_the_answer_lies_where_the_drawing_lies(plain, size):
+    width, height = size
+    result = np.asarray(plain.colorize(page(*size)), float)
+    assert result.shape == (height, width, 3)
+    scale = SIZE / max(size)
+    for x, y in ((0.1, 0.1), (0.9, 0.1), (0.5, 0.5), (0.1, 0.9), (0.9, 0.9)):
+        column = (x - 0.5) * width * scale + SIZE / 2 - 0.5
+        row = (y - 0.5) * height * scale + SIZE / 2 - 0.5
+        wanted = [np.interp(column, range(SIZE), RAMP[0, 0]), np.interp(row, range(SIZE), RAMP[1, :, 0]), 0.25]
+        found = result[int(y * height), int(x * width)]
+        np.testing.assert_allclose(found, (np.array(wanted) + 1) * 127.5, atol=8)
+
+
+def test_lines_are_the_drawings_own(plain):
+    drawing = page(400, 200)
+    result = np.asarray(plain.colorize(drawing))
+    ink = np.asarray(drawing)
+    assert (result[ink == 0] == 0).all()
+    assert result[ink == 255].max(axis=-1).min() > 100
+    assert np.asarray(plain.colorize(drawing, lines="none")).min() > 20
+    assert np.asarray(plain.colorize(drawing, lines="model")).min() > 20  # this model draws no lines
+
+
+def test_white_on_black_is_turned_unless_told_otherwise(plain):
+    drawing = page(400, 200)
+    negative = Image.fromarray(255 - np.asarray(drawing))
+    turned = np.asarray(plain.colorize(negative), int)
+    assert np.abs(turned - np.asarray(plain.colorize(drawing), int)).mean() < 3
+    assert np.asarray(plain.colorize(negative, clean=False)).mean() < 20  # nearly everything is ink
+
+
+def test_pictures_files_and_arrays_are_the_same(plain, drawings):
+    image = load(drawings / "cat.png")
+    wanted = np.asarray(plain.colorize(image))
+    assert wanted.shape == (image.height, image.width, 3)
+    for other in (np.asarray(image.convert("L")), np.asarray(image.convert("RGB")), open_picture(drawings / "cat.png")):
+        np.testing.assert_array_equal(wanted, np.asarray(plain.colorize(other)))
+
+
+def test_transparency_comes_back(plain):
+    drawing = page(120, 80)
+    alpha = Image.fromarray(np.tile(np.arange(120, dtype=np.uint8), (80, 1)))
+    drawing = Image.merge("LA", (drawing, alpha))
+    result = plain.colorize(drawing)
+    assert result.mode == "RGBA"
+    np.testing.assert_array_equal(np.asarray(result)[..., 3], np.asarray(alpha))
+
+
+def test_a_turned_photograph_comes_back_upright(plain):
+    drawing = page(120, 80)
+    exif = drawing.getexif()
+    exif[0x0112] = 6
+    drawing.info["exif"] = exif.tobytes()
+    assert plain.colorize(drawing).size == (80, 120)
+
+
+def test_hints_reach_the_network(hinted):
+    drawing = page(400, 200)
+    no_hint = np.asarray(hinted.colorize(drawing))[5, 5]
+    np.testing.assert_allclose(no_hint, 127.5, atol=1.5)
+    hint = Hint(30, 40, (250, 10, 100))
+    np.testing.assert_allclose(np.asarray(hinted.colorize(drawing, hints=[hint]))[100, 200], hint.color, atol=2)
+    with pytest.raises(InputError, match="400 pixels wide and 200 high"):
+        hinted.colorize(drawing, hints=[Hint(400, 0, (0, 0, 0))])
+
+
+def test_hints_need_a_model_that_reads_them(plain):
+    with pytest.raises(InputError, match="reads no hints"):
+        plain.colorize(page(40, 40), hints=[Hint(1, 1, (0, 0, 0))])
+
+
+def test_the_palette_reaches_the_network(hinted, plain, tmp_path):
+    red = ((1.0, -1.0, -1.0, 0.75), (0.0, 0.0, 0.0, 0.25))
+    drawing = page(40, 40)
+    result = np.asarray(hinted.colorize(drawing, palette=np.array(red)))
+    np.testing.assert_allclose(result[2, 2], [255, 0, 0], atol=1)
+    default = Colorizer(save_hint_model(tmp_path / "red.onnx", dataclasses.replace(HINT_CARD, default_palette=red)))
+    np.testing.assert_array_equal(np.asarray(default.colorize(drawing)), result)
+    gray = np.asarray(default.colorize(drawing, palette=np.zeros((2, 4))))  # the user's own wins
+    np.testing.assert_allclose(gray[2, 2], 127.5, atol=1)
+    with pytest.raises(ValueError, match="shape"):
+        hinted.colorize(drawing, palette=np.zeros((3, 4)))
+    with pytest.raises(ValueError, match="finite"):
+        hinted.colorize(drawing, palette=np.full((2, 4), np.nan))
+    with pytest.raises(InputError, match="reads no palette"):
+        plain.colorize(drawing, palette=np.zeros((2, 4)))
+
+
+def test_many_threads_at_once(hinted):
+    jobs = [(page(60 + 7 * number, 80), Hint(3, 3, (9 * number, 255 - 9 * number, 128))) for number in range(24)]
+    alone = [np.asarray(hinted.colorize(drawing, hints=[hint])) for drawing, hint in jobs]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda job: np.asarray(hinted.colorize(job[0], hints=[job[1]])), jobs))
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_the_card_is_there(hinted, hint_model):
+    assert hinted.card == HINT_CARD
+    assert hinted.file == hint_model
+
+
+def test_wrong_threads_are_the_callers_mistake(plain_model):
+    with pytest.raises(ValueError, match="threads"):
+        Colorizer(plain_model, threads=0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"reads": "luminance"}, "reads luminance"),
+        ({"predicts": "ab"}, "predicts ab"),
+        ({"hints": "rgb-mask"}, "input 'picture' is tensor"),
+        ({"size": 32}, r"output 'color' is tensor\(float\) \[None, 3, 64, 64\]"),
+        ({"palette": 6}, "inputs are picture, the model card asks for picture, palette"),
+    ],
+)
+def test_card_and_graph_must_agree(tmp_path, changes, message):
+    model = save_plain_model(tmp_path / "model.onnx", dataclasses.replace(PLAIN_CARD, **changes))
+    with pytest.raises(ModelError, match=message):
+        Colorizer(model)
+
+
+def test_an_answer_without_numbers_is_refused(tmp_path):
+    model = save_plain_model(tmp_path / "model.onnx", answer=np.full_like(RAMP, np.nan))
+    with pytest.raises(ModelError, match="answer is no picture"):
+        Colorizer(model).colorize(page(40, 40))
+
+
+def test_foreign_files_are_no_models(tmp_path, drawings):
+    with pytest.raises(ModelError, match="has no PixelPainter model card"):
+        Colorizer(save_plain_model(tmp_path / "foreign.onnx", None))
+    with pytest.raises(ModelError, match=r"girl\.png: this is no ONNX model"):
+        Colorizer(drawings / "girl.png")
+    (tmp_path / "empty.onnx").touch()
+    with pytest.raises(ModelError, match=r"empty\.onnx"):
+        Colorizer(tmp_path / "empty.onnx")
+
+
+@pytest.mark.parametrize(
+    ("membership", "files", "cpus"),
+    [
+        ("0::/box\n", {"box/cpu.max": "150000 100000\n"}, 1.5),
+        ("0::/box/inner\n", {"box/inner/cpu.max": "max 100000\n", "box/cpu.max": "200000 100000\n"}, 2),
+        ("0::/elsewhere\n", {"cpu.max": "300000 100000\n"}, 3),  # a container sees its own group as the root
+        ("0::/\n", {}, math.inf),
+        ("0::/box\n", {"box/cpu.max": "nonsense"}, math.inf),
+        ("4:cpu,cpuacct:/box\n", {"cpu/box/cpu.cfs_quota_us": "50000\n", "cpu/box/cpu.cfs_period_us": "100000\n"}, 0.5),
+        ("4:cpu:/\n3:memory:/\n", {"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, math.inf),
+    ],
+)
+def test_quotas_of_control_groups(tmp_path, membership, files, cpus):
+    (tmp_path / "membership").write_text(membership)
+    for name, text in files.items():
+        (tmp_path / "root" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "root" / name).write_text(text)
+    assert _cgroup_cpus(tmp_path / "membership", tmp_path / "root") == cpus
+
+
+def test_threads_respect_affinity(monkeypatch):
+    assert available_cpus() >= 1
+    monkeypatch.setattr("os.process_cpu_count", lambda: 1, raising=False)
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {3}, raising=False)
+    assert available_cpus() == 1

@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+
+from pixelpainter.errors import InputError
+from pixelpainter.hints import Hint, draw_hints, parse_hint
+from pixelpainter.imaging import Letterbox
+
+WIDE = Letterbox(side=64, top=16, left=0, height=32, width=64)  # a picture twice as wide as high
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("10,20,FF8000", Hint(10, 20, (255, 128, 0))),
+        (" 10.5, 20 ,#ff8000, 6", Hint(10.5, 20, (255, 128, 0), 6)),
+        ("-5,3,000000", Hint(-5, 3, (0, 0, 0))),
+    ],
+)
+def test_hints_are_read_as_written(text, hint):
+    assert parse_hint(text) == hint
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "10,20",
+        "10,20,red",
+        "10,20,FFF",
+        "10,20,GG0000",
+        "a,20,FF0000",
+        "1,2,FF0000,0",
+        "1,2,FF0000,3,4",
+        "nan,2,FF0000",
+        "inf,2,FF0000",
+        "1,2,FF0000,-3",
+        "1,2,FF0000,nan",
+        "1;2;FF0000",
+        "1,2,##FF0000",
+    ],
+)
+def test_wrong_hints_say_what_was_expected(text):
+    with pytest.raises(ValueError, match=r"is not x,y,RRGGBB or x,y,RRGGBB,radius \(such as 120,80,FFCC99\)"):
+        parse_hint(text)
+
+
+def test_a_hint_is_a_dot_at_its_place_in_its_color():
+    drawn = draw_hints([Hint(100, 50, (255, 0, 51))], (400, 200), WIDE)
+    assert drawn.shape == (4, 64, 64)
+    assert drawn.dtype == np.float32
+    rows, columns = np.nonzero(drawn[3])
+    assert set(drawn[3].flat) == {0, 1}
+    # 100 of 400 -> 16 of 64; 50 of 200 -> 8 of 32, below 16 rows of margin
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (23, 25, 15, 17)
+    assert len(rows) == 9
+    np.testing.assert_allclose(drawn[:3, 24, 16], [1, -1, -0.6], atol=1e-6)
+    assert not drawn[:, drawn[3] == 0].any()
+
+
+def test_radius_is_in_pixels_of_the_picture_and_never_vanishes():
+    wide = draw_hints([Hint(200, 100, (9, 9, 9), 25)], (400, 200), WIDE)[3]
+    assert np.nonzero(wide.any(axis=0))[0].tolist() == list(range(28, 37))  # 25 pixels = 4 network pixels
+    assert draw_hints([Hint(200, 100, (9, 9, 9), 0.1)], (400, 200), WIDE)[3].sum() == 1
+
+
+def test_hints_in_the_corners_stay_in_the_picture():
+    corners = [Hint(x, y, (0, 255, 0)) for x in (0, 399) for y in (0, 199)]
+    drawn = draw_hints(corners, (400, 200), WIDE)
+    assert drawn[3, [16, 16, 47, 47], [0, 63, 0, 63]].tolist() == [1, 1, 1, 1]
+    assert drawn[3, :16].sum() == drawn[3, 48:].sum() == 0
+
+
+def test_a_later_hint_covers_an_earlier_one():
+    drawn = draw_hints([Hint(5, 5, (0, 0, 0)), Hint(5, 5, (255, 255, 255))], (64, 32), WIDE)
+    assert drawn[:3, 21, 5].tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize(("x", "y"), [(400, 10), (10, 200), (-1, 10), (10, -0.5)])
+def test_a_hint_outside_is_refused_with_the_size(x, y):
+    with pytest.raises(InputError, match="400 pixels wide and 200 high"):
+        draw_hints([Hint(x, y, (0, 0, 0))], (400, 200), WIDE)
+
+
+@pytest.mark.parametrize("color", [(0, 0), (0, 0, 256), (-1, 0, 0)])
+def test_wrong_colors_are_the_callers_mistake(color):
+    with pytest.raises(ValueError, match="color"):
+        Hint(1, 1, color)
