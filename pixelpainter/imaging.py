@@ -1,18 +1,14 @@
 """Open and save pictures: the only place where files of the user are decoded and encoded.
 
 Whatever comes in (16-bit, CMYK, palette, transparent, turned by EXIF, with an ICC profile) leaves as
-upright 8-bit sRGB. Every function may be called from many threads at once. Writing lives in saving.py
-and is offered from here.
+upright 8-bit sRGB. Every function may be called from many threads at once. decoding.py loads
+files, saving.py writes them; both are offered from here.
 """
 
 from __future__ import annotations
 
-import contextlib
 import io
-import os
-import threading
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,20 +16,9 @@ from typing import Any, BinaryIO
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import (
-    BmpImagePlugin,
-    ExifTags,
-    GifImagePlugin,
-    Image,
-    ImageCms,
-    ImageFile,
-    JpegImagePlugin,
-    PngImagePlugin,
-    PpmImagePlugin,
-    TiffImagePlugin,
-    WebPImagePlugin,
-)
+from PIL import ExifTags, Image, ImageCms
 
+from pixelpainter.decoding import decode_picture, errors_named
 from pixelpainter.errors import InputError
 from pixelpainter.saving import (
     SAVE_SUFFIXES,
@@ -58,23 +43,6 @@ __all__ = [
     "picture_from_image",
     "save_picture",
 ]
-
-# PIL's own factory for JPEG looks for further pictures in the file and warns when that list is
-# broken; only the first picture is wanted, so the plain class is used.
-_READERS: dict[str, Any] = {
-    plugin.format: (plugin, Image.OPEN[plugin.format][1])
-    for plugin in (
-        PngImagePlugin.PngImageFile,
-        JpegImagePlugin.JpegImageFile,
-        WebPImagePlugin.WebPImageFile,
-        TiffImagePlugin.TiffImageFile,
-        GifImagePlugin.GifImageFile,
-        BmpImagePlugin.BmpImageFile,
-        PpmImagePlugin.PpmImageFile,
-    )
-}
-if ".avif" in SAVE_SUFFIXES:
-    _READERS["AVIF"] = Image.OPEN["AVIF"]
 
 PICTURE_SUFFIXES = frozenset({*SAVE_SUFFIXES, ".apng", ".gif", ".jfif", ".jpe", ".pbm", ".pfm", ".pgm", ".pnm"})
 """Lower-case suffixes of the pictures that can be read."""
@@ -139,8 +107,8 @@ def open_picture(source: Path | BinaryIO, *, max_pixels: int = 150_000_000) -> P
         raise InputError(f"{name}: this is a folder; give a picture file") from error
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
         raise InputError(f"{name}: cannot be opened ({short_reason(error)})") from error
-    with stream, _errors_named(name):
-        return _convert(_decode(stream, name, max_pixels))
+    with stream, errors_named(name):
+        return _convert(decode_picture(stream, name, max_pixels))
 
 
 def picture_from_image(image: Image.Image) -> Picture:
@@ -149,7 +117,7 @@ def picture_from_image(image: Image.Image) -> Picture:
     Raises:
         InputError: PIL reads pixels on demand, and the file behind the image is damaged.
     """
-    with _errors_named("the picture"):
+    with errors_named("the picture"):
         return _convert(image)
 
 
@@ -197,52 +165,6 @@ def letterbox(array: Pixels, side: int, fill: int | tuple[int, ...]) -> tuple[Pi
     square[:] = fill
     square[box.top : box.top + height, box.left : box.left + width] = small.reshape(height, width, *channels)
     return square, box
-
-
-def _decode(stream: BinaryIO, name: str, max_pixels: int) -> ImageFile.ImageFile:
-    """Return the loaded first frame. PIL's ``Image.open`` is not used: its pixel limit is one global."""
-    _silence_metadata_remarks()
-    prefix = stream.read(16)
-    if not prefix:
-        raise InputError(f"{name}: the file is empty")
-    accepted = (factory for factory, accept in _READERS.values() if accept(prefix) is True)
-    factory = next(accepted, None)
-    if factory is None:
-        raise InputError(f"{name}: not a picture, or of an unknown kind; PixelPainter reads {', '.join(_READERS)}")
-    stream.seek(0)
-    image: ImageFile.ImageFile = factory(stream, "")
-    pixels = image.width * image.height
-    if pixels > max_pixels:
-        raise InputError(
-            f"{name}: {image.width}x{image.height} = {pixels} pixels are more than the limit of {max_pixels}; "
-            "raise it with --max-pixels"
-        )
-    if image.format == "PNG":
-        _match_transparency_to_depth(image)
-    image.load()
-    if image.format == "PNG" and not _has_png_end(stream):
-        raise InputError(f"{name}: the file is cut off; make or fetch it again")
-    return image
-
-
-def _match_transparency_to_depth(image: ImageFile.ImageFile) -> None:
-    """Scale the transparent color of a PNG as PIL scales its samples to 8 bits, which PIL forgets."""
-    transparent, raw = image.info.get("transparency"), image.tile[0][3]
-    if isinstance(transparent, int) and raw in ("L;2", "L;4"):
-        image.info["transparency"] = transparent * (85 if raw == "L;2" else 17)
-    elif isinstance(transparent, tuple) and raw == "RGB;16B":
-        image.info["transparency"] = tuple(value >> 8 for value in transparent)
-
-
-def _has_png_end(stream: BinaryIO) -> bool:
-    """Tell whether the last chunk of a PNG is there; PIL is content once it has all rows."""
-    stream.seek(8)
-    while len(header := stream.read(8)) == 8:
-        length = int.from_bytes(header[:4])
-        if header[4:] == b"IEND":
-            return len(stream.read(length + 4)) == length + 4
-        stream.seek(length + 4, os.SEEK_CUR)
-    return False
 
 
 def _convert(image: Image.Image) -> Picture:
@@ -331,32 +253,3 @@ def _read_dpi(image: Image.Image) -> tuple[float, float] | None:
     if dpi is None and _exif(image, ExifTags.Base.ResolutionUnit) == 2:
         dpi = valid_dpi([_exif(image, tag) for tag in (ExifTags.Base.XResolution, ExifTags.Base.YResolution)])
     return dpi
-
-
-_warnings_lock = threading.Lock()
-_METADATA_PLUGINS = r"PIL\.(Tiff|Png)ImagePlugin$"
-
-
-def _silence_metadata_remarks() -> None:
-    """Let PIL's remarks on damaged EXIF, TIFF tags and animation headers pass in silence.
-
-    ``warnings.catch_warnings`` is not safe in threads, so a filter is added, for these two modules only.
-    It is looked for each time because others (pytest) replace the list of filters.
-    """
-    with _warnings_lock:
-        module = warnings.filters[0][3] if warnings.filters else None
-        if getattr(module, "pattern", module) != _METADATA_PLUGINS:
-            warnings.filterwarnings("ignore", category=UserWarning, module=_METADATA_PLUGINS)
-
-
-@contextlib.contextmanager
-def _errors_named(name: str) -> Iterator[None]:
-    """Turn what PIL raises for damaged files (OSError, SyntaxError, struct.error, ...) into InputError."""
-    try:
-        yield
-    except InputError:
-        raise
-    except MemoryError as error:
-        raise InputError(f"{name}: not enough memory for this picture") from error
-    except Exception as error:  # decoders of foreign bytes raise nearly anything
-        raise InputError(f"{name}: damaged or cut off ({short_reason(error)}); make or fetch it again") from error

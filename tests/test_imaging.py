@@ -3,6 +3,8 @@
 import io
 import os
 import struct
+import subprocess
+import sys
 import threading
 import zlib
 from pathlib import Path
@@ -361,10 +363,36 @@ def test_limit_of_pil_is_not_ours(monkeypatch):
     assert read(file_of(Image.fromarray(RGB))).rgb.shape == (6, 9, 3)
 
 
-def test_damaged_metadata_is_no_reason_to_refuse():
+@pytest.mark.skipif(not (Path(Image.__file__).parents[1] / "pillow.libs").exists(), reason="libtiff lies elsewhere")
+def test_reading_prints_nothing(tmp_path):
+    """libtiff, PIL's log and PIL's warnings would each write to stderr; pytest catches two of them, so: a process."""
+    tiff = file_of(Image.fromarray(RGB), "TIFF", compression="tiff_adobe_deflate")
+    samples = b"\x15\x01\x03\0\x01\0\0\0"
+    assert tiff[8:10] == b"\x78\x9c" and samples + b"\x03" in tiff
+    files = {
+        "strip.tif": tiff[:12] + b"????" + tiff[16:],
+        "samples.tif": tiff.replace(samples + b"\x03", samples + b"\xff"),
+        "exif.png": png_with_damaged_exif(),
+    }
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    program = (
+        "import sys, pathlib\nfrom pixelpainter import errors, imaging\nfor name in sys.argv[1:]:\n"
+        "    try: imaging.open_picture(pathlib.Path(name))\n    except errors.InputError: print('refused', name)"
+    )
+    command = [sys.executable, "-W", "always::UserWarning", "-c", program, *files]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("refused strip.tif\nrefused samples.tif\n", "")
+
+
+def png_with_damaged_exif():
     exif = Image.Exif()
     exif[0x010E] = "a description that is long enough to lie outside the directory"
-    damaged = file_of(Image.fromarray(RGB), "PNG", exif=exif.tobytes()[:-30])
+    return file_of(Image.fromarray(RGB), "PNG", exif=exif.tobytes()[:-30])
+
+
+def test_damaged_metadata_is_no_reason_to_refuse():
+    damaged = png_with_damaged_exif()
     with pytest.warns(UserWarning, match="[Cc]orrupt EXIF|Tag data larger"), Image.open(io.BytesIO(damaged)) as image:
         image.getexif()
     np.testing.assert_array_equal(read(damaged).rgb, RGB)

@@ -92,7 +92,7 @@ def failed(path, *parts, **options):
 def test_existing_files(tmp_path):
     path = tmp_path / "old.png"
     path.write_text("mine")
-    failed(path, "--overwrite")
+    failed(path, "exists already", "--overwrite")
     assert path.read_text() == "mine"
     saving.save_picture(RGB, path, overwrite=True)
     np.testing.assert_array_equal(open_picture(path).rgb, RGB)
@@ -100,6 +100,10 @@ def test_existing_files(tmp_path):
     link.symlink_to(tmp_path / "nowhere.png")
     failed(link, "--overwrite")
     assert names_in(tmp_path) == ["link.png", "old.png"]
+
+
+def no_links(*_):
+    raise OSError(errno.EPERM, "Operation not permitted")
 
 
 @pytest.mark.parametrize("links", [True, False])
@@ -110,9 +114,6 @@ def test_a_file_that_appears_meanwhile_is_safe(links, tmp_path, monkeypatch):
     def slow_encode(*arguments, **options):
         path.write_text("theirs")
         return encode(*arguments, **options)
-
-    def no_links(*_):
-        raise OSError(errno.EPERM, "Operation not permitted")
 
     if not links:
         monkeypatch.setattr(os, "link", no_links)
@@ -140,6 +141,17 @@ def test_interrupted_write(stop, where, tmp_path, monkeypatch):
     else:
         failed(path, "No space left", overwrite=True)
     assert path.read_text() == "mine" and names_in(tmp_path) == ["old.png"]
+
+
+def test_interrupted_write_without_links(tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "link", no_links)
+    monkeypatch.setattr(Path, "replace", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        saving.save_picture(RGB, tmp_path / "a.png", overwrite=False)
+    assert names_in(tmp_path) == []
 
 
 def test_full_disk(tmp_path):
