@@ -45,6 +45,14 @@ def save_plain_model(path: Path, card: ModelCard | None = PLAIN_CARD, *, answer:
     return _save(path, nodes, constants, {"picture": [None, 1, "H", "W"]}, card)
 
 
+def save_copy_model(path: Path) -> Path:
+    """Write a model that answers with the drawing it is given."""
+    from onnx import helper
+
+    nodes = [helper.make_node("Concat", ["picture"] * 3, ["color"], axis=1)]
+    return _save(path, nodes, [], {"picture": [None, 1, "H", "W"]}, PLAIN_CARD)
+
+
 def save_hint_model(path: Path, card: ModelCard | None = HINT_CARD) -> Path:
     """Write a model that paints everything in the mean of the hinted pixels, or else the palette's first color."""
     from onnx import helper, numpy_helper

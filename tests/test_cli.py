@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 from conftest import load
+from PIL import Image
 
 import pixelpainter
 from pixelpainter import batch
@@ -110,6 +111,25 @@ def test_options_reach_the_picture(command, drawings, hint_model, tmp_path):
     assert pixels("original").min() == 0
     assert pixels("none", "--lines", "none").min() > 120
     assert pixels("model", "--lines", "model").min() > 120
+
+
+def test_transparency_and_resolution_are_kept(command, drawings, plain_model, tmp_path):
+    cat = load(drawings / "cat.png").convert("L")
+    Image.merge("LA", (cat, cat.point(lambda value: 255 - value // 2))).save(tmp_path / "in.png", dpi=(300, 300))
+    assert command("colorize", tmp_path / "in.png", "--model", plain_model).status == 0
+    result = load(tmp_path / "in_color.png")
+    assert result.mode == "RGBA"
+    np.testing.assert_array_equal(np.asarray(result)[..., 3], 255 - np.asarray(cat) // 2)
+    assert result.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+
+
+def test_no_clean_takes_black_paper_for_ink(command, plain_model, tmp_path):
+    pixels = np.zeros((90, 120), np.uint8)
+    pixels[40:43] = 255
+    Image.fromarray(pixels).save(tmp_path / "black.png")
+    for options, bright in (([], True), (["--no-clean", "--overwrite"], False)):
+        assert command("colorize", tmp_path / "black.png", "--model", plain_model, *options).status == 0
+        assert (np.asarray(load(tmp_path / "black_color.png"))[5].max() > 100) == bright
 
 
 def test_what_exists_stays_without_overwrite(command, drawings, plain_model, tmp_path):

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from conftest import HINT_CARD, PLAIN_CARD, RAMP, SIZE, load, save_hint_model, save_plain_model
+from conftest import HINT_CARD, PLAIN_CARD, RAMP, SIZE, load, save_copy_model, save_hint_model, save_plain_model
 from PIL import Image
 
 from pixelpainter import Colorizer, ModelError
@@ -45,6 +45,14 @@ def test_the_answer_lies_where_the_drawing_lies(plain, size):
         wanted = [np.interp(column, range(SIZE), RAMP[0, 0]), np.interp(row, range(SIZE), RAMP[1, :, 0]), 0.25]
         found = result[int(y * height), int(x * width)]
         np.testing.assert_allclose(found, (np.array(wanted) + 1) * 127.5, atol=8)
+
+
+def test_the_network_sees_ink_and_paper(tmp_path):
+    copy = Colorizer(save_copy_model(tmp_path / "copy.onnx"))
+    drawing = np.full((SIZE // 2, SIZE), 255, np.uint8)
+    drawing[5:20, 30:40], drawing[10, :] = 0, 128
+    result = np.asarray(copy.colorize(drawing, lines="model", clean=False))
+    np.testing.assert_allclose(result, drawing[..., None].repeat(3, axis=2), atol=1)
 
 
 def test_lines_are_the_drawings_own(plain):

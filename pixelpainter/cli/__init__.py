@@ -75,10 +75,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def _run(arguments: Sequence[str] | None) -> int:
     """Run the command line and return the exit status; every error becomes one line on stderr."""
     try:
+        # Typer itself makes 130 of KeyboardInterrupt.
         status = app(args=arguments, prog_name="pixelpainter", standalone_mode=False)
         return status if isinstance(status, int) else 0
-    except KeyboardInterrupt:
-        return 130
     except BrokenPipeError:
         raise
     except _UsageError as error:
