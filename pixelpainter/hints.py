@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pixelpainter.errors import InputError
 from pixelpainter.imaging import Letterbox
 
-DOT_RADIUS = 1.5  # network pixels: a dot of 3x3, the size of the small dots in training
+DOT_RADIUS = 1.5  # network pixels: a dot of 3x3, the middle one of the dots in training (1, 3 and 7 wide)
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Hint:
         x: pixels from the left edge of the (upright) picture.
         y: pixels from its top edge.
         color: sRGB, each 0 to 255.
-        radius: radius of the dot in pixels of the picture; None = the smallest dot that the network
-            was trained with.
+        radius: radius of the dot in pixels of the picture; None = a dot that the network knows well,
+            3 of its own pixels wide.
     """
 
     x: float
