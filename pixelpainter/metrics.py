@@ -201,8 +201,9 @@ def region_ciede2000(result: Picture, truth: Picture, labels: Labels) -> NDArray
     Returns:
         (labels.max(),) float32, region 1 first; NaN for a label without pixels.
     """
-    error = ciede2000(lab_from_bytes(result), lab_from_bytes(truth))
-    return _median_by_region(error, labels)
+    inside = labels > 0
+    error = ciede2000(lab_from_bytes(result[inside]), lab_from_bytes(truth[inside]))
+    return _median_by_region(error, labels[inside], int(labels.max()))
 
 
 def bleeding(result: Picture, truth: Picture, drawing: Picture) -> float:
@@ -220,20 +221,46 @@ def bleeding(result: Picture, truth: Picture, drawing: Picture) -> float:
     Returns:
         Excess CIEDE2000: 0 no bleeding, negative if color is better beside lines; NaN without regions.
     """
-    labels = region_labels(truth, drawing)
-    if not labels.any():
-        return float("nan")
-    nearest, distance = _nearest_label(labels)
-    lab = lab_from_bytes(truth)
-    error = ciede2000(lab_from_bytes(result), lab)
-    fill = np.stack([_median_by_region(lab[..., channel], labels) for channel in range(3)], axis=1)
-    to_ink = _distance_to_ink(drawing)
-    beside = (to_ink >= 1) & (to_ink <= _LINE_MARGIN_PX) & (distance <= _LINE_MARGIN_PX + 1)
-    beside &= np.linalg.norm(lab - fill[nearest - 1], axis=2) <= _ONE_COLOR
+    beside, nearest, labels = _beside_lines(truth, drawing)
     if not beside.any():
         return float("nan")
-    inside = _median_by_region(error, labels)
-    return float((error[beside] - inside[nearest[beside] - 1]).mean())
+    error = ciede2000(lab_from_bytes(result[beside]), lab_from_bytes(truth[beside]))
+    return float((error - region_ciede2000(result, truth, labels)[nearest[beside] - 1]).mean())
+
+
+def halo(result: Picture, truth: Picture, drawing: Picture) -> float:
+    """Return how much lighter color is beside lines than inside its region, compared with the truth.
+
+    Over the same pixels as ``bleeding``: CIE L minus the median L of the region, for the result minus
+    for the truth.
+
+    Returns:
+        Difference of CIE L: below 0 a dark halo, above 0 a light one; NaN without regions.
+    """
+    beside, nearest, labels = _beside_lines(truth, drawing)
+    if not beside.any():
+        return float("nan")
+    inside, count = labels > 0, int(labels.max())
+
+    def excess(picture: Picture) -> NDArray[np.float32]:
+        usual = _median_by_region(lab_from_bytes(picture[inside])[:, 0], labels[inside], count)
+        return np.asarray(lab_from_bytes(picture[beside])[:, 0] - usual[nearest[beside] - 1])
+
+    return float((excess(result) - excess(truth)).mean())
+
+
+def _beside_lines(truth: Picture, drawing: Picture) -> tuple[Mask, Labels, Labels]:
+    """Return the pixels beside lines where the truth shows its region's color, nearest regions, and regions."""
+    labels = region_labels(truth, drawing)
+    nearest, distance = _nearest_label(labels)
+    to_ink = _distance_to_ink(drawing)
+    beside = (to_ink >= 1) & (to_ink <= _LINE_MARGIN_PX) & (distance <= _LINE_MARGIN_PX + 1) & (nearest > 0)
+    inside, count = labels > 0, int(labels.max())
+    lab = lab_from_bytes(truth[inside])
+    fill = np.stack([_median_by_region(channel, labels[inside], count) for channel in lab.T], axis=1)
+    own = lab_from_bytes(truth[beside])
+    beside[beside] = np.linalg.norm(own - fill[nearest[beside] - 1], axis=1) <= _ONE_COLOR
+    return beside, nearest, labels
 
 
 def _scikit_image_metrics() -> Any:
@@ -275,12 +302,11 @@ def _nearest_label(labels: Labels) -> tuple[Labels, NDArray[np.float32]]:
     return label_of_index[index], np.asarray(distance, np.float32)
 
 
-def _median_by_region(values: NDArray[Any], labels: Labels) -> NDArray[np.float32]:
-    """Return the median of the (H, W) values in each region (labels.max(),); NaN for a label without pixels."""
-    inside = labels > 0
-    order = np.argsort(labels[inside], kind="stable")
-    numbers, starts = np.unique(labels[inside][order], return_index=True)
-    medians = np.full(int(labels.max()), np.nan, np.float32)
-    for number, pixels in zip(numbers, np.split(values[inside][order], starts[1:]), strict=False):
-        medians[number - 1] = np.median(pixels)
+def _median_by_region(values: NDArray[Any], labels: Labels, count: int) -> NDArray[np.float32]:
+    """Return the median of the values (N,) with each label (N,) from 1 to ``count``; NaN where there is none."""
+    order = np.argsort(labels, kind="stable")
+    numbers, starts = np.unique(labels[order], return_index=True)
+    medians = np.full(count, np.nan, np.float32)
+    for number, part in zip(numbers, np.split(values[order], starts[1:]), strict=False):
+        medians[number - 1] = np.median(part)
     return medians

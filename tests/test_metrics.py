@@ -125,6 +125,7 @@ def test_a_white_page_has_no_regions():
     assert metrics.region_ciede2000(page, page, labels).shape == (0,)
     assert metrics.region_neighbors(labels, drawing) == []
     assert np.isnan(metrics.bleeding(page, page, drawing))
+    assert np.isnan(metrics.halo(page, page, drawing))
 
 
 def test_neighbors_are_parted_by_a_line_not_by_a_shade():
@@ -154,3 +155,16 @@ def test_bleeding_is_excess_error_beside_lines():
     spilled = truth.copy()
     spilled[22:99, 78:86] = LEFT  # the left color runs over the line
     assert metrics.bleeding(spilled, truth, drawing) > 2
+
+
+def test_halo_is_dark_below_zero_and_light_above():
+    truth, drawing = two_boxes()
+    assert metrics.halo(truth, truth, drawing) == pytest.approx(0)
+    near = cv2.dilate((drawing < 128).astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+    for change, sign in ((-25, -1), (25, 1)):
+        result = truth.astype(int)
+        result[near] += change
+        result = np.clip(result, 0, 255).astype(np.uint8)
+        assert metrics.halo(result, truth, drawing) * sign > 4
+    tinted = np.clip(truth.astype(int) - 20, 0, 255).astype(np.uint8)  # darker everywhere is no halo
+    assert abs(metrics.halo(tinted, truth, drawing)) < 0.3

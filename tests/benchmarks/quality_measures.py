@@ -1,0 +1,175 @@
+"""The figures of quality.py: what is measured on one picture, and how pictures are summed up."""
+
+from __future__ import annotations
+
+import math
+import time
+import zlib
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pixelpainter import metrics
+from pixelpainter.color import ciede2000, lab_from_bytes
+from pixelpainter.colorize import Colorizer
+from pixelpainter.hints import Hint
+from pixelpainter.palette import palette_code
+from pixelpainter.train.extract import extract_lines
+from pixelpainter.train.pairs import Pair, read_pair
+
+# Styles near to what people draw; region borders and pencil shading would tell where the colors are.
+EXTRACTORS = ("difference-of-gaussians", "dark-ink", "color-edges", "ridges")
+INK = 200  # darker pixels of a drawing are line
+STRONG = [(220, 30, 30), (30, 170, 60), (40, 60, 220), (240, 210, 40), (200, 40, 200), (30, 190, 210)]
+LEAST_COLORFUL = 5.0  # truths below this are gray: a ratio to them says nothing
+
+Figures = dict[str, float]
+Picture = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One validation picture with what is measured on it."""
+
+    name: str
+    truth: Picture
+    drawing: Picture
+    figure: NDArray[np.bool_]
+    labels: NDArray[np.int32]
+
+    def random(self) -> np.random.Generator:
+        """Return the same random numbers for the same file, always."""
+        return np.random.default_rng(zlib.crc32(self.name.encode()))
+
+
+def load_case(pair: Pair) -> Case:
+    """Read one pair, and draw its lines where it has none."""
+    truth, drawing = read_pair(pair)
+    name = pair.name.split("/", 1)[1]  # the same in a folder and in a ZIP of another name
+    if drawing is None:
+        code = zlib.crc32(name.encode())
+        drawing = extract_lines(truth, EXTRACTORS[code % len(EXTRACTORS)], np.random.default_rng(code))
+    labels = metrics.region_labels(truth, drawing)
+    return Case(name, truth, drawing, metrics.figure_mask(truth), labels)
+
+
+def hint_at(case: Case, x: int, y: int) -> Hint:
+    """Return the true color at a pixel as a hint."""
+    red, green, blue = (int(value) for value in case.truth[y, x])
+    return Hint(x=float(x), y=float(y), color=(red, green, blue))
+
+
+def interior_points(labels: NDArray[np.int32]) -> list[tuple[int, int]]:
+    """Return x, y of the pixel farthest from the edge, for each region."""
+    points = []
+    for label in range(1, int(labels.max()) + 1):
+        inside = np.pad((labels == label).astype(np.uint8), 1)  # the picture's border is an edge as well
+        y, x = divmod(int(cv2.distanceTransform(inside, cv2.DIST_L2, 5).argmax()), inside.shape[1])
+        points.append((x - 1, y - 1))
+    return points
+
+
+def random_hints(case: Case, count: int) -> list[Hint]:
+    """Return true colors at random places of the figure, off its lines."""
+    rows, columns = np.nonzero(case.figure & (case.drawing >= INK))
+    chosen = case.random().permutation(len(rows))[:count]
+    return [hint_at(case, int(columns[i]), int(rows[i])) for i in chosen]
+
+
+def answers(colorizer: Colorizer, case: Case) -> tuple[dict[str, Picture], float]:
+    """Return the pictures without hints, with hints and with the true palette (as far as the model reads them)."""
+    drawing = Image.fromarray(case.drawing)
+    start = time.perf_counter()
+    pictures = {"none": np.asarray(colorizer.colorize(drawing))}
+    seconds = time.perf_counter() - start
+    if colorizer.card.hints != "none":
+        regions = [hint_at(case, x, y) for x, y in interior_points(case.labels)]
+        pictures["regions"] = np.asarray(colorizer.colorize(drawing, hints=regions))
+        pictures["random"] = np.asarray(colorizer.colorize(drawing, hints=random_hints(case, 20)))
+    if colorizer.card.palette:
+        code = palette_code(case.truth, case.figure, colorizer.card.palette)
+        pictures["palette"] = np.asarray(colorizer.colorize(drawing, palette=code))
+    return pictures, seconds
+
+
+def hint_movement(colorizer: Colorizer, case: Case, none: Picture) -> Figures:
+    """Hint one region with a strong color; return how far it, its neighbors and all others move (CIEDE2000)."""
+    neighbors: dict[int, set[int]] = {}
+    for one, other in metrics.region_neighbors(case.labels, case.drawing):
+        neighbors.setdefault(one, set()).add(other)
+        neighbors.setdefault(other, set()).add(one)
+    if colorizer.card.hints == "none" or not neighbors:
+        return {}
+    chosen = min(neighbors)  # regions are numbered from the largest
+    own = lab_from_bytes(none)[case.labels == chosen].mean(axis=0)
+    color = max(STRONG, key=lambda strong: float(ciede2000(own, lab_from_bytes(np.array(strong, np.uint8)))))
+    x, y = interior_points(np.asarray(case.labels == chosen, np.int32))[0]
+    hinted = colorizer.colorize(Image.fromarray(case.drawing), hints=[Hint(x=float(x), y=float(y), color=color)])
+    change = ciede2000(lab_from_bytes(np.asarray(hinted)), lab_from_bytes(none))
+    sums = np.bincount(case.labels.ravel(), weights=change.ravel())
+    moved = sums / np.bincount(case.labels.ravel())
+    others = [label for label in range(1, len(moved)) if label != chosen]
+    return {
+        "hinted region moves": float(moved[chosen]),
+        "neighbors move": float(moved[sorted(neighbors[chosen])].mean()),
+        "all other regions move": float(moved[others].mean()),
+    }
+
+
+def measure(colorizer: Colorizer, case: Case) -> tuple[Figures, dict[str, Picture], dict[str, NDArray[np.float32]]]:
+    """Return the figures of one picture, its results, and the region errors of each result."""
+    pictures, seconds = answers(colorizer, case)
+    row: Figures = {"seconds": seconds, "truth colorfulness": metrics.colorfulness(case.truth, case.figure)}
+    for name, picture in metrics.baselines(case.truth, case.drawing, case.figure).items():
+        row[f"{name} PSNR"] = metrics.psnr(picture, case.truth, case.figure)
+    for name, picture in pictures.items():
+        row[f"{name} PSNR"] = metrics.psnr(picture, case.truth, case.figure)
+        row[f"{name} SSIM"] = metrics.ssim(picture, case.truth, case.figure)
+        row[f"{name} colorfulness"] = metrics.colorfulness(picture, case.figure)
+    errors = {name: metrics.region_ciede2000(picture, case.truth, case.labels) for name, picture in pictures.items()}
+    row["halo"] = metrics.halo(pictures["none"], case.truth, case.drawing)
+    row["none bleeding"] = metrics.bleeding(pictures["none"], case.truth, case.drawing)
+    if "regions" in pictures:
+        row["regions bleeding"] = metrics.bleeding(pictures["regions"], case.truth, case.drawing)
+    page = ~case.figure & (case.drawing >= 250)
+    if page.mean() > 0.05:
+        row["page"] = float(pictures["none"][page].mean())
+    row |= hint_movement(colorizer, case, pictures["none"])
+    return row, pictures, errors
+
+
+def summarize(rows: list[Figures], errors: dict[str, list[NDArray[np.float32]]]) -> Figures:
+    """Return the figures of the table from the figures of the pictures."""
+
+    def column(name: str) -> NDArray[np.float64]:
+        values = np.array([row.get(name, math.nan) for row in rows], np.float64)
+        return values[np.isfinite(values)]
+
+    def mean(name: str) -> float:
+        return float(column(name).mean()) if column(name).size else math.nan
+
+    truth = np.array([row["truth colorfulness"] for row in rows])
+    total: Figures = {"pictures": len(rows), "regions": sum(len(part) for part in errors["none"])}
+    for name in ("white", "drawing", "gray", "mean", "none", "regions", "random", "palette"):
+        total[f"{name} PSNR"] = mean(f"{name} PSNR")
+    for name in ("none", "regions", "random", "palette"):
+        own = np.array([row.get(f"{name} colorfulness", math.nan) for row in rows])
+        total[f"{name} SSIM"] = mean(f"{name} SSIM")
+        total[f"{name} gain"] = total[f"{name} PSNR"] - total["none PSNR"]
+        total[f"{name} colorfulness ratio"] = float(own.mean() / truth.mean())
+        total[f"{name} median ratio"] = float(np.median((own / np.maximum(truth, 1e-6))[truth >= LEAST_COLORFUL]))
+        pooled = np.concatenate(errors.get(name) or [np.zeros(0)])
+        total[f"{name} region CIEDE2000"] = float(np.median(pooled)) if pooled.size else math.nan
+        total[f"{name} within 10"] = float((pooled <= 10).mean()) if pooled.size else math.nan
+    total["none above gray"] = total["none PSNR"] - total["gray PSNR"]
+    for name in ("halo", "none bleeding", "regions bleeding", "page", "seconds"):
+        total[name] = mean(name)
+    for name in ("hinted region moves", "neighbors move", "all other regions move"):
+        total[name] = mean(name)
+    total["pages"] = len(column("page"))
+    total["worst page"] = float(column("page").min()) if column("page").size else math.nan
+    total["pages kept white"] = float((column("page") > 250).mean()) if column("page").size else math.nan
+    return total
