@@ -118,6 +118,14 @@ def test_soft_shading_is_one_region_and_specks_are_none():
     assert metrics.region_labels(truth, drawing).max() == 2
 
 
+def test_a_few_pixels_are_no_region_in_a_small_picture_either():
+    truth, drawing = np.full((50, 50, 3), LEFT, np.uint8), np.full((50, 50), 255, np.uint8)
+    truth[10:15, 10:15] = RIGHT
+    assert metrics.region_labels(truth, drawing).max() == 1
+    truth[10:20, 10:20] = RIGHT
+    assert metrics.region_labels(truth, drawing).max() == 2
+
+
 def test_a_white_page_has_no_regions():
     page, drawing = np.full((50, 50, 3), 255, np.uint8), np.full((50, 50), 255, np.uint8)
     labels = metrics.region_labels(page, drawing)

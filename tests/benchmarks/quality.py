@@ -101,7 +101,7 @@ def print_table(total: Figures, header: list[str]) -> list[str]:
         bar = bar or (f">= {lowest}" if lowest is not None else f"<= {highest}" if highest is not None else "")
         low, high = (-math.inf if lowest is None else lowest), (math.inf if highest is None else highest)
         met = low <= value <= high  # a figure that could not be measured (NaN) meets no bar
-        shown = f"{value:.{digits}f}" if math.isfinite(value) else "-"
+        shown = "-" if math.isnan(value) else f"{value:.{digits}f}"
         unasked = name == "worst against fp32" and math.isnan(value)  # needs --fp32; export refuses a worse model
         verdict = "" if not bar else "  not measured: give --fp32" if unasked else "  met" if met else "  MISSED"
         print(f"{title:58} {shown:>8}  {bar:>10}{verdict}")
