@@ -148,7 +148,22 @@ def _paint(pieces: Pieces, links: Links, colors: Floats) -> Bytes:
     tiles = layer.view(np.uint32).reshape(height, zoom, width, zoom).transpose(0, 2, 1, 3)  # one number per pixel
     tiles[beside] = patches[: int(beside.sum())].reshape(-1, zoom, zoom)
     tiles[pieces.mixed] = np.take(patches.ravel(), place[pieces.nearest] + pixel)
+    _fill_lines(layer.view(np.uint32)[..., 0], pieces)
     return _bytes(cv2.cvtColor(layer, cv2.COLOR_RGBA2RGB))
+
+
+def _fill_lines(layer: NDArray[np.uint32], pieces: Pieces) -> None:
+    """Give every pixel on a line the color of the nearest pixel beside lines, so that colors meet under its middle."""
+    height, width = pieces.mixed.shape
+    line = np.zeros(layer.shape, np.uint8)
+    tiles = line.reshape(height, pieces.zoom, width, pieces.zoom).transpose(0, 2, 1, 3)
+    tiles[pieces.mixed] = pieces.clear < 0
+    beside = np.flatnonzero(line == 0)
+    if not beside.size:
+        return
+    _, nearest = cv2.distanceTransformWithLabels(line, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    inked = line > 0
+    layer[inked] = np.take(layer, beside[nearest[inked] - 1])
 
 
 def _patches(pieces: Pieces, links: Links, colors: Floats, drawn: Indices) -> NDArray[np.uint32]:
