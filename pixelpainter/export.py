@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import logging
@@ -200,16 +201,17 @@ def _quantized(model: onnx.ModelProto, calibration: list[Inputs]) -> onnx.ModelP
         level = logger.level
         logger.setLevel(logging.ERROR)  # the quantizer logs hints for other models at the root
         try:
-            quantization.quantize_static(
-                prepared,
-                result,
-                Reader(),
-                quant_format=quantization.QuantFormat.QDQ,
-                per_channel=True,
-                nodes_to_exclude=[convolutions[0], convolutions[-1]],
-                calibrate_method=quantization.CalibrationMethod.Percentile,
-                extra_options={"CalibPercentile": CALIBRATION_PERCENTILE},
-            )
+            with contextlib.redirect_stdout(io.StringIO()):  # it prints there; stdout is for results
+                quantization.quantize_static(
+                    prepared,
+                    result,
+                    Reader(),
+                    quant_format=quantization.QuantFormat.QDQ,
+                    per_channel=True,
+                    nodes_to_exclude=[convolutions[0], convolutions[-1]],
+                    calibrate_method=quantization.CalibrationMethod.Percentile,
+                    extra_options={"CalibPercentile": CALIBRATION_PERCENTILE},
+                )
         finally:
             logger.setLevel(level)
         quantized: onnx.ModelProto = onnx.load(result)

@@ -61,7 +61,9 @@ def export(
 
     if output.exists() and not overwrite:
         raise OutputError(f"{output} exists; use --overwrite to replace it, or another -o")
-    generator, checkpoint = load_generator(source)
+    generator, checkpoint, messages = load_generator(source)
+    for message in messages:
+        print_note(message)
     sources = _read_credits(credits)
     card = make_card(checkpoint, precision, licence, sources, _parse_palette(default_palette))
     if len(card.default_palette) not in (0, card.palette):

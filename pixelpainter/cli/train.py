@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shlex
 import shutil
@@ -139,7 +140,7 @@ def train(
         if name
         not in {"data", "synthetic", "layout", "validation", "strict", "init", "run", "fresh", "cache", "device"}
     }
-    _require_torch()
+    _require_packages()
     import torch
 
     from pixelpainter.train.config import make_config
@@ -148,19 +149,25 @@ def train(
     options["mix"] = _parse_mix(mix or [])
     config = make_config(options.pop("system"), **options)
     chosen = _device(device)
-    _say(f"Training {system} at {config.size}x{config.size} on {_device_in_words(torch, chosen)}.")
     cache_folder = cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pixelpainter"
     training, held_out = _load(data, synthetic, layout, validation, strict, config.load_size, cache_folder)
+    _say(f"Training {system} at {config.size}x{config.size} on {_device_in_words(torch, chosen)}.")
     folder = _run_folder(run or Path("runs") / system, fresh)
     started = Run(config, folder, training, held_out, chosen, shlex.join(["pixelpainter", *sys.argv[1:]]), init)
     for message in started.messages:
         _say(message)
     if started.state.step >= started.total_steps:
-        _say(f"{folder} is already trained to the end ({started.total_steps} steps); use more --epochs, or --fresh.")
+        _say(
+            f"{folder} is already trained to the end ({started.total_steps} steps); "
+            "to train on, give another --run and start it from here with --init, or use --fresh."
+        )
         return
     _follow(started)
-    if started.stop_requested:
-        _say(f"Stopped and saved at step {started.state.step}. The same command continues.")
+    if started.state.step < started.total_steps:
+        how = "The same command continues."
+        if fresh:
+            how = f"To continue, give --run {shlex.quote(str(folder))} without --fresh."
+        _say(f"Stopped and saved at step {started.state.step}. {how}")
         raise typer.Exit(130)
     _say(f"Done. Next: pixelpainter export {shlex.quote(str(folder))}")
 
@@ -169,11 +176,11 @@ def _say(message: str) -> None:
     typer.echo(message, err=True)
 
 
-def _require_torch() -> None:
-    try:
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError("train", "train", "torch") from error
+def _require_packages() -> None:
+    """Look for all packages of the extra now, not after hours at the first checkpoint."""
+    for package, name in (("torch", "torch"), ("skimage", "scikit-image"), ("tensorboard", "tensorboard")):
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtraError("train", "train", name)
 
 
 def _parse_mix(items: list[str]) -> dict[str, float]:

@@ -23,7 +23,7 @@ from pixelpainter.train.objectives import Batch
 MAX_HINTS = 80
 HINT_RADII = (1, 2, 4)  # pixels at size 256; smaller sizes use the same dots, as users' dots do not shrink
 NO_HINTS_SHARE = 1 / 3  # of the samples
-FIGURE_HINTS_SHARE = 0.85  # of the hints; the rest fall anywhere, so that white background can be hinted too
+FIGURE_HINTS_SHARE = 0.85  # of the samples; in the rest hints fall anywhere, so that white background is hinted too
 
 
 def step_generator(seed: int, step: int, purpose: str) -> torch.Generator:

@@ -6,6 +6,7 @@ import os
 import pickle
 import re
 import tempfile
+import warnings
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,7 +86,9 @@ def save_checkpoint(checkpoint: Checkpoint, run: Path) -> Path:
 def load_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint onto the CPU. Raises TrainingError for a missing, torn or foreign file."""
     try:
-        record = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of foreign files, which are refused below
+            record = torch.load(path, map_location="cpu", weights_only=True)
         if record["pixelpainter_checkpoint"] != FORMAT:
             raise TrainingError(
                 f"{path}: checkpoint format {record['pixelpainter_checkpoint']}, this program reads {FORMAT}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -63,14 +64,16 @@ class TrainConfig:
             object.__setattr__(self, "load_size", round(self.size * SCALE_OF_JITTER))
         positive = ("size", "width", "epochs", "batch_size", "learning_rate", "checkpoint_every", "keep")
         for name in positive:
-            if not getattr(self, name) > 0:
-                raise TrainingError(f"{_option(name)} is {getattr(self, name)}, it must be above 0")
-        for name in ("line_jitter", "zoom", "hue_jitter", "palette_dropout", "ema"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise TrainingError(f"{_option(name)} is {getattr(self, name)}, it must be a number above 0")
+        if not 0 <= self.ema < 1:
+            raise TrainingError(f"--ema is {self.ema}, it must be at least 0 and below 1")
+        for name in ("line_jitter", "zoom", "hue_jitter", "palette_dropout"):
             if not 0 <= getattr(self, name) <= 1:
                 raise TrainingError(f"{_option(name)} is {getattr(self, name)}, it must lie between 0 and 1")
         for name in ("lambda_l1", "lambda_chroma", "lambda_gradient", "lambda_gan", "samples"):
-            if getattr(self, name) < 0:
-                raise TrainingError(f"{_option(name)} is {getattr(self, name)}, it must not be negative")
+            if not 0 <= getattr(self, name) < math.inf:
+                raise TrainingError(f"{_option(name)} is {getattr(self, name)}, it must be a number not below 0")
         if self.load_size < self.size:
             raise TrainingError(f"--load-size {self.load_size} is smaller than --size {self.size}")
 

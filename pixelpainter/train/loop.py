@@ -114,7 +114,7 @@ def pays_bf16(device: torch.device) -> bool:
     """Return whether bf16 arithmetic is faster than float32 on the device."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def train(

@@ -17,7 +17,7 @@ from pixelpainter.errors import MissingExtraError, TrainingError
 from pixelpainter.systems import SYSTEMS
 from pixelpainter.train.batches import BatchMaker, Sampler
 from pixelpainter.train.cache import Cache
-from pixelpainter.train.checkpoint import Checkpoint, find_checkpoint, keep_newest, load_checkpoint, save_checkpoint
+from pixelpainter.train.checkpoint import Checkpoint, find_checkpoint, keep_newest, save_checkpoint
 from pixelpainter.train.config import TrainConfig
 from pixelpainter.train.loop import State, make_state, train
 from pixelpainter.train.sources import mix_weights
@@ -81,7 +81,7 @@ class Run:
         self.config, self.folder, self.device = config, folder, device
         self.manifest = training.manifest
         self.card: ModelCard = dataclasses.replace(SYSTEMS[config.system].card, size=config.size)
-        if config.size % min(self.card.multiple_of, config.size):
+        if config.size % self.card.multiple_of:
             raise TrainingError(f"--size {config.size}: {config.system} works at multiples of {self.card.multiple_of}")
         count = len(training.names)
         weights = mix_weights(training.names, training.sources, config.mix) if config.mix else None
@@ -124,7 +124,20 @@ class Run:
             self.messages.append(f"starts from {init}, step {start.step}")
 
     def __iter__(self) -> Iterator[Progress]:
-        """Train to the end, or until ``stop_requested``; saves at checkpoints and before it ends."""
+        """Train to the end, or until ``stop_requested``; saves at checkpoints and before it ends.
+
+        Raises:
+            TrainingError: a loss is no longer a number, or the run folder cannot be written.
+        """
+        try:
+            yield from self._train()
+        except OSError as error:
+            reason = error.strerror or error
+            raise TrainingError(
+                f"{self.folder}: cannot be written ({reason}); free space or choose another --run"
+            ) from error
+
+    def _train(self) -> Iterator[Progress]:
         writer = _summary_writer(self.folder)
         done, since, sums = self.state.step, time.monotonic(), dict[str, torch.Tensor]()
         try:
@@ -190,12 +203,23 @@ def load_networks(state: State, start: Checkpoint, name: Path) -> None:
         raise TrainingError(f"--init {name}: its networks do not fit this system and width ({reason})") from error
 
 
-def load_generator(path: Path) -> tuple[torch.nn.Module, Checkpoint]:
-    """Return the generator of a checkpoint or run folder in eval mode, averaged weights where kept."""
-    checkpoint = load_checkpoint(path) if path.is_file() else find_checkpoint(path)[0]
+def load_generator(path: Path) -> tuple[torch.nn.Module, Checkpoint, list[str]]:
+    """Return the generator of a checkpoint or run folder in eval mode, averaged weights where kept.
+
+    Returns:
+        The generator, its checkpoint, and a message for each newer checkpoint that could not be read.
+
+    Raises:
+        TrainingError: there is no readable checkpoint, or its weights are of another network.
+    """
+    checkpoint, messages = find_checkpoint(path)
     generator = SYSTEMS[checkpoint.config.system].make_generator(checkpoint.config)
-    generator.load_state_dict(checkpoint.inference_weights)
-    return generator.eval(), checkpoint
+    try:
+        generator.load_state_dict(checkpoint.inference_weights)
+    except RuntimeError as error:
+        reason = str(error).partition("\n")[0]
+        raise TrainingError(f"{path}: the weights do not fit their network ({reason})") from error
+    return generator.eval(), checkpoint, messages
 
 
 def _check_finite(losses: dict[str, float], step: int) -> None:
@@ -203,7 +227,7 @@ def _check_finite(losses: dict[str, float], step: int) -> None:
     if broken:
         raise TrainingError(
             f"loss {', '.join(broken)} is no longer a number at step {step}; "
-            "continue from the last checkpoint with a lower --learning-rate"
+            "start again with a lower --learning-rate, from the last checkpoint with --init and another --run"
         )
 
 
