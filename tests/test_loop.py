@@ -1,0 +1,274 @@
+import copy
+import dataclasses
+import math
+
+import pytest
+import torch
+from tiny import hints_config, make_batch, plain_config
+from torch import nn
+
+from pixelpainter.errors import TrainingError
+from pixelpainter.nets.pix2pix import PatchCritic
+from pixelpainter.systems import SYSTEMS
+from pixelpainter.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from pixelpainter.train.loop import learning_rate, make_state, pays_bf16, train
+from pixelpainter.train.objectives import ReconstructAndFool, fooling_loss
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def small_and_single_threaded(monkeypatch):
+    """Make pix2pix's critic small: as published it would take most of the time here."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    small = dataclasses.replace(SYSTEMS["pix2pix"], make_critic=lambda config: PatchCritic(width=2))
+    monkeypatch.setitem(SYSTEMS, "pix2pix", small)
+    yield
+    torch.set_num_threads(before)
+
+
+CONFIGS = {
+    "pix2pix": plain_config(),
+    "hints": hints_config(adversarial="hinge", ema=0.9),
+    "hints without critic": hints_config(ema=0.0, schedule="constant"),
+}
+
+
+def run_steps(state, config, until, total_steps=6):
+    """Train up to a step and return the records."""
+    records = []
+    for record in train(state, config, lambda step: make_batch(config, step), total_steps, CPU):
+        records.append(record)
+        if record.step == until:
+            break
+    return records
+
+
+def flat(value, name=""):
+    """Yield (name, tensor or number) of nested state dicts."""
+    if isinstance(value, dict | list | tuple):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from flat(item, f"{name}/{key}")
+    else:
+        yield name, value
+
+
+def assert_equal_states(one, other):
+    left, right = dict(flat(one.state_dicts())), dict(flat(other.state_dicts()))
+    assert left.keys() == right.keys()
+    for name, value in left.items():
+        same = torch.equal(value, right[name]) if isinstance(value, torch.Tensor) else value == right[name]
+        assert same, name
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(name, tmp_path):
+    config = CONFIGS[name]
+    whole = make_state(config, CPU)
+    all_records = run_steps(whole, config, 6)
+
+    first = make_state(config, CPU)
+    run_steps(first, config, 3)
+    stored = Checkpoint(
+        config=config, manifest="", command="", step=3, samples=6, metrics={}, states=first.state_dicts()
+    )
+    path = save_checkpoint(stored, tmp_path)
+    del first, stored
+    torch.manual_seed(99)  # whatever the new process starts with
+    second = make_state(config, CPU)
+    loaded = load_checkpoint(path)
+    second.load(loaded.states, loaded.step)
+    records = run_steps(second, config, 6)
+
+    assert second.step == 6
+    assert_equal_states(whole, second)
+    if whole.ema is not None:
+        assert int(whole.ema.n_averaged) == int(second.ema.n_averaged)
+    for one, other in zip(all_records[3:], records, strict=True):
+        assert one.step == other.step
+        assert {key: value.item() for key, value in one.terms.items()} == {
+            key: value.item() for key, value in other.terms.items()
+        }
+
+
+def test_what_resuming_needs_is_not_the_start():
+    """The comparison above can fail: skipping the optimizer's state or a step gives other weights."""
+    config = CONFIGS["hints"]
+    one, other = make_state(config, CPU), make_state(config, CPU)
+    run_steps(one, config, 3)
+    run_steps(other, config, 2)
+    with pytest.raises(AssertionError):
+        assert_equal_states(one, other)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_the_seed_alone_decides_the_first_weights(name):
+    config = CONFIGS[name]
+    torch.manual_seed(1)
+    one = make_state(config, CPU)
+    torch.manual_seed(2)
+    assert_equal_states(one, make_state(config, CPU))
+    other = make_state(dataclasses.replace(config, seed=1), CPU)
+    with pytest.raises(AssertionError):
+        assert_equal_states(one, other)
+
+
+def test_parts_of_a_state():
+    with_all = make_state(CONFIGS["hints"], CPU)
+    assert all(with_all.parts().values())
+    assert with_all.inference_generator is with_all.ema.module
+    without = make_state(CONFIGS["hints without critic"], CPU)
+    assert (without.critic, without.critic_optimizer, without.ema) == (None, None, None)
+    assert without.inference_generator is without.generator
+
+
+def test_every_part_is_trained():
+    config = CONFIGS["hints"]
+    state = make_state(config, CPU)
+    before = copy.deepcopy(state.state_dicts())
+    records = run_steps(state, config, 2)
+    for part in ("generator", "ema", "critic"):
+        for name, value in getattr(state, part).named_parameters():
+            # hinge: at the start all verdicts lie within the margin, where real and fake pull the last bias alike
+            if (part, name) != ("critic", "layers.8.bias"):
+                assert not torch.equal(value, before[part][name.removeprefix("module.")]), f"{part} {name}"
+    assert list(records[0].terms) == ["critic_real", "critic_fake", "l1", "chroma", "gradient", "gan"]
+    assert not any(value.requires_grad for value in records[0].terms.values())
+
+
+def test_averaged_weights():
+    """The average starts as a copy of the first step and then moves by a tenth, running statistics too."""
+    config = CONFIGS["hints"]
+    state = make_state(config, CPU)
+    steps = [
+        {name: value.clone() for name, value in state.generator.state_dict().items()}
+        for _ in train(state, config, lambda step: make_batch(config, step), 3, CPU)
+    ]
+    for name, value in state.ema.module.state_dict().items():
+        if value.is_floating_point():
+            expected = 0.9 * (0.9 * steps[0][name] + 0.1 * steps[1][name]) + 0.1 * steps[2][name]
+            torch.testing.assert_close(value, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["pix2pix", "hints"])
+def test_the_generator_runs_once_per_step(name):
+    config = CONFIGS[name]
+    state = make_state(config, CPU)
+    calls = []
+    state.generator.register_forward_hook(lambda *_: calls.append(state.step))
+    run_steps(state, config, 2)
+    assert calls == [0, 1]
+
+
+@pytest.mark.parametrize("name", ["pix2pix", "hints"])
+def test_neither_network_learns_from_the_others_loss(name):
+    config = CONFIGS[name]
+    state = make_state(config, CPU)
+    seen = {}
+
+    def after_critic_step(*_):
+        seen["generator"] = [value.grad for value in state.generator.parameters()]
+        seen["critic"] = [value.grad.clone() for value in state.critic.parameters()]
+
+    state.critic_optimizer.register_step_post_hook(after_critic_step)
+    run_steps(state, config, 1)
+    assert all(gradient is None for gradient in seen["generator"])
+    now = [value.grad for value in state.critic.parameters()]
+    assert all(torch.equal(one, other) for one, other in zip(seen["critic"], now, strict=True))
+    assert all(value.requires_grad for value in state.critic.parameters())
+    assert all(value.grad is not None for value in state.generator.parameters())
+
+
+def test_the_generator_is_judged_by_the_updated_critic():
+    """Not by low-precision copies of its weights from before the update, which autocast may keep."""
+    config = dataclasses.replace(CONFIGS["pix2pix"], learning_rate=0.05)
+    state = make_state(config, CPU)
+    answers, old = [], copy.deepcopy(state.critic)
+    state.generator.register_forward_hook(lambda _, __, output: answers.append(output.detach()))
+    record = run_steps(state, config, 1)[0]
+    batch = make_batch(config, 0)
+
+    def verdict(critic):
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=pays_bf16(CPU)):
+            return fooling_loss(config.adversarial, critic(batch.drawing, answers[0].float())).item()
+
+    found = record.terms["gan"].item()
+    assert found == pytest.approx(verdict(state.critic), rel=0.02)
+    assert found != pytest.approx(verdict(old), rel=0.02)
+
+
+def test_dropout_differs_from_step_to_step_and_not_from_run_to_run():
+    config = dataclasses.replace(CONFIGS["pix2pix"], learning_rate=1e-12)
+    batch = make_batch(config, 0)
+
+    def answers():
+        state = make_state(config, CPU)
+        found = []
+        state.generator.register_forward_hook(lambda _, __, output: found.append(output.detach()))
+        for _ in train(state, config, lambda step: batch, 2, CPU):
+            torch.rand(5)  # somebody else draws
+        return found
+
+    one, other = answers(), answers()
+    assert torch.equal(one[0], other[0])
+    assert torch.equal(one[1], other[1])
+    assert not torch.equal(one[0], one[1])
+
+
+def test_learning_rates():
+    constant, cosine = plain_config(), hints_config(learning_rate=1e-3)
+    assert [learning_rate(constant, step, 10) for step in (0, 5, 10)] == [2e-4] * 3
+    assert learning_rate(cosine, 0, 100) == 1e-3
+    assert learning_rate(cosine, 25, 100) == pytest.approx(1e-3 * (2 + math.sqrt(2)) / 4)
+    assert learning_rate(cosine, 50, 100) == pytest.approx(5e-4)
+    assert learning_rate(cosine, 100, 100) == pytest.approx(0)
+    assert learning_rate(cosine, 120, 100) == pytest.approx(0)
+
+
+def test_the_optimizers_use_the_schedule():
+    config = CONFIGS["hints"]
+    state = make_state(config, CPU)
+    used = []
+    for optimizer in (state.generator_optimizer, state.critic_optimizer):
+        optimizer.register_step_pre_hook(lambda changed, *_: used.append(changed.param_groups[0]["lr"]))
+        assert optimizer.param_groups[0]["betas"] == (config.beta1, config.beta2)
+    run_steps(state, config, 2, total_steps=4)
+    first, second = config.learning_rate, learning_rate(config, 1, 4)
+    assert used == [first, first, second, second]
+
+
+def test_nothing_is_left_to_do():
+    config = CONFIGS["hints without critic"]
+    state = make_state(config, CPU)
+    state.step = 4
+    assert list(train(state, config, lambda step: pytest.fail("no batch is needed"), 4, CPU)) == []
+
+
+def test_states_of_other_networks_are_refused():
+    stored = make_state(CONFIGS["hints without critic"], CPU).state_dicts()
+    wider = make_state(dataclasses.replace(CONFIGS["hints without critic"], width=8), CPU)
+    with pytest.raises(TrainingError, match=r"^the checkpoint's generator does not fit .*--fresh$") as caught:
+        wider.load(stored, 1)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(TrainingError, match="holds no critic"):
+        make_state(hints_config(adversarial="hinge", ema=0.0), CPU).load(stored, 1)
+
+
+def test_the_loop_takes_any_objective(monkeypatch):
+    """The sum of whatever terms an objective names is what falls."""
+
+    class Whitening:
+        uses_critic = False
+
+        def generator_terms(self, fake, batch, critic):
+            assert critic is None
+            return {"darkness": (1 - fake).mean(), "zero": fake.sum() * 0}
+
+    config = hints_config(learning_rate=0.01, schedule="constant")
+    row = dataclasses.replace(SYSTEMS["pix2pix-hints"], make_objective=lambda config: Whitening())
+    monkeypatch.setitem(SYSTEMS, "pix2pix-hints", row)
+    losses = [record.terms["darkness"].item() for record in run_steps(make_state(config, CPU), config, 6)]
+    assert losses[-1] < losses[0] - 0.1
+    assert not isinstance(Whitening(), ReconstructAndFool)
+    assert isinstance(make_state(config, CPU).generator, nn.Module)

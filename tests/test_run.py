@@ -1,0 +1,314 @@
+import csv
+import dataclasses
+import errno
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny import hints_config, make_cache, plain_config
+
+from pixelpainter.errors import DataError, TrainingError
+from pixelpainter.train import run as run_module
+from pixelpainter.train.checkpoint import checkpoints, load_checkpoint
+from pixelpainter.train.run import Run, load_generator
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def training():
+    return make_cache(8, 128)
+
+
+@pytest.fixture(scope="module")
+def held_out():
+    return make_cache(3, 128, seed=5)
+
+
+CONFIG = hints_config(samples=0, epochs=2, checkpoint_every=1.0, batch_size=4)
+
+
+def start(folder, training, config=CONFIG, validation=None, init=None, command="first command"):
+    return Run(config, folder, training, validation, CPU, command, init)
+
+
+def rows(file):
+    with file.open(newline="") as stream:
+        return list(csv.reader(stream))
+
+
+def weights(folder):
+    return load_checkpoint(checkpoints(folder)[-1]).states["generator"]
+
+
+def assert_same_weights(one, other):
+    assert one.keys() == other.keys()
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def test_a_run_writes_checkpoints_logs_and_a_grid(tmp_path, training, held_out):
+    run = start(tmp_path, training, validation=held_out)
+    reports = list(run)
+    assert run.messages == []
+    assert [(report.step, report.total_steps) for report in reports] == [(2, 4), (4, 4)]
+    assert [path.name for path in checkpoints(tmp_path)] == ["step_00000002.pt", "step_00000004.pt"]
+    assert [report.checkpoint for report in reports] == checkpoints(tmp_path)
+    assert set(reports[0].losses) == {"l1", "chroma", "gradient"}
+    assert reports[0].images_per_s > 0
+
+    losses = rows(tmp_path / "losses.csv")
+    assert losses[0] == ["step", "l1", "chroma", "gradient", "images_per_s"]
+    assert [row[0] for row in losses[1:]] == ["2", "4"]
+    assert float(losses[2][1]) == pytest.approx(reports[1].losses["l1"], rel=1e-4)
+    figures = rows(tmp_path / "metrics.csv")
+    assert [row[0] for row in figures] == ["step", "2", "4"]
+    expected = [
+        f"{measure}_{way}" for way in ("plain", "hints_20", "palette") for measure in ("psnr", "ssim", "colorfulness")
+    ]
+    expected += [f"psnr_baseline_{name}" for name in ("white", "drawing", "gray", "mean")]
+    assert set(figures[0][1:]) == set(expected)
+    assert load_checkpoint(checkpoints(tmp_path)[-1]).metrics == reports[1].metrics
+
+    assert list((tmp_path / "tensorboard").glob("events.out.tfevents.*"))
+    with Image.open(tmp_path / "samples_00000004.png") as grid:
+        assert grid.size == (5 * 128, 3 * 128)  # drawing, plain, hints, palette, truth
+        drawn = np.asarray(grid)
+    drawing, truth = held_out.lines[1, 0], held_out.color[1].transpose(1, 2, 0)
+    assert np.array_equal(drawn[128:256, :128], np.repeat(drawing[..., None], 3, axis=2))
+    assert np.array_equal(drawn[128:256, -128:], truth)
+
+
+def test_tensorboard_can_read_the_log(tmp_path, training):
+    list(start(tmp_path, training))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of tensorboard's own dependencies
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("losses/l1")] == [2, 4]
+
+
+def test_without_validation_there_are_no_figures(tmp_path, training):
+    reports = list(start(tmp_path, training))
+    assert [report.metrics for report in reports] == [{}, {}]
+    assert not (tmp_path / "metrics.csv").exists()
+    assert not list(tmp_path.glob("samples_*"))
+
+
+@pytest.mark.parametrize(
+    ("options", "total_steps", "steps_between"),
+    [
+        ({"samples": 0, "epochs": 35, "batch_size": 4, "checkpoint_every": 7.0}, 70, 14),
+        ({"samples": 0, "epochs": 1, "batch_size": 3, "checkpoint_every": 0.01}, 2, 1),
+        ({"samples": 100, "epochs": 35, "batch_size": 8, "checkpoint_every": 1.5}, 12, 2),
+        ({"samples": 3, "batch_size": 8}, 1, 7),
+    ],
+)
+def test_steps_of_a_run(tmp_path, training, options, total_steps, steps_between):
+    run = start(tmp_path, training, hints_config(**options))
+    assert (run.total_steps, run._steps_between) == (total_steps, steps_between)
+
+
+def test_samples_are_counted_over_all_runs(tmp_path, training):
+    list(start(tmp_path / "one", training))
+    assert load_checkpoint(checkpoints(tmp_path / "one")[-1]).samples == 4 * 4
+    list(start(tmp_path / "two", training, dataclasses.replace(CONFIG, epochs=1), init=tmp_path / "one"))
+    assert load_checkpoint(checkpoints(tmp_path / "two")[-1]).samples == 16 + 8
+    again = start(tmp_path / "two", training, dataclasses.replace(CONFIG, epochs=1))
+    assert again.save()[0].name == "step_00000002.pt"
+    assert load_checkpoint(checkpoints(tmp_path / "two")[-1]).samples == 16 + 8
+
+
+# continuing
+
+
+def test_a_stopped_run_goes_on_as_if_nothing_had_happened(tmp_path, training, held_out):
+    list(start(tmp_path / "whole", training, validation=held_out))
+    stopped = start(tmp_path / "parts", training, validation=held_out)
+    stopped.stop_requested = True
+    reports = list(stopped)
+    assert [report.step for report in reports] == [1]  # the step under way is finished and saved
+    assert reports[0].checkpoint == tmp_path / "parts" / "step_00000001.pt"
+    resumed = start(tmp_path / "parts", training, validation=held_out, command="second command")
+    assert resumed.messages == [f"continues {tmp_path / 'parts'} at step 1 of 4"]
+    assert [report.step for report in resumed] == [2, 4]
+    assert_same_weights(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+    whole, parts = (load_checkpoint(checkpoints(tmp_path / name)[-1]) for name in ("whole", "parts"))
+    assert whole.metrics == parts.metrics
+    assert parts.samples == 16
+    assert parts.command == "first command"
+
+
+def test_a_finished_run_has_nothing_left_to_do(tmp_path, training):
+    list(start(tmp_path, training))
+    finished = start(tmp_path, training)
+    assert finished.state.step == finished.total_steps
+    assert list(finished) == []
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("learning_rate", 5e-4, r"--learning-rate 0\.0005 \(was 0\.001\)"),
+        ("epochs", 3, r"--epochs 3 \(was 2\)"),
+        ("mix", {"odd": 2.0}, r"--mix \{'odd': 2\.0\} \(was \{\}\)"),
+        ("seed", 4, r"--seed 4 \(was 0\)"),
+    ],
+)
+def test_another_configuration_is_refused(tmp_path, training, option, value, words):
+    list(start(tmp_path, training))
+    with pytest.raises(TrainingError, match=rf"holds a run that differs in: {words}; repeat its options"):
+        start(tmp_path, training, dataclasses.replace(CONFIG, **{option: value}))
+
+
+def test_another_system_is_refused(tmp_path, training):
+    list(start(tmp_path, training, dataclasses.replace(CONFIG, epochs=1)))
+    with pytest.raises(TrainingError, match=r"--system pix2pix \(was pix2pix-hints\)"):
+        start(tmp_path, training, plain_config())
+
+
+def test_other_pictures_are_refused(tmp_path, training):
+    list(start(tmp_path, training))
+    with pytest.raises(TrainingError, match="differs in: the training pictures;"):
+        start(tmp_path, dataclasses.replace(training, manifest="n" * 64))
+
+
+def test_a_torn_newest_checkpoint_costs_only_its_steps(tmp_path, training):
+    list(start(tmp_path, training))
+    expected = weights(tmp_path)
+    newest = tmp_path / "step_00000004.pt"
+    newest.write_bytes(newest.read_bytes()[:1000])
+    run = start(tmp_path, training)
+    assert len(run.messages) == 2
+    assert "step_00000004.pt: not a readable checkpoint" in run.messages[0]
+    assert "at step 2 of 4" in run.messages[1]
+    list(run)
+    assert_same_weights(expected, weights(tmp_path))
+
+
+def test_only_the_newest_checkpoints_stay(tmp_path, training):
+    list(start(tmp_path, training, dataclasses.replace(CONFIG, epochs=4, keep=2)))
+    assert [path.name for path in checkpoints(tmp_path)] == ["step_00000006.pt", "step_00000008.pt"]
+
+
+# starting from other networks
+
+
+def test_init_takes_the_averaged_networks_and_nothing_else(tmp_path, training):
+    list(start(tmp_path / "one", training))
+    stored = load_checkpoint(checkpoints(tmp_path / "one")[-1])
+    run = start(tmp_path / "two", training, init=tmp_path / "one", command="next command")
+    assert_same_weights(stored.states["ema"], run.state.generator.state_dict())
+    assert run.state.step == 0
+    assert run.state.generator_optimizer.state_dict()["state"] == {}
+    assert run.messages == [f"starts from {tmp_path / 'one'}, step 4"]
+    list(run)
+    final = load_checkpoint(checkpoints(tmp_path / "two")[-1])
+    assert final.command == "first command && next command"
+    # what it continues by itself is the new run, not --init again
+    assert "continues" in start(tmp_path / "two", training, init=tmp_path / "one").messages[0]
+
+
+def test_init_brings_a_critic_where_there_is_one(tmp_path, training):
+    with_critic = dataclasses.replace(CONFIG, adversarial="hinge", epochs=1)
+    list(start(tmp_path / "one", training, with_critic))
+    stored = load_checkpoint(checkpoints(tmp_path / "one")[-1])
+    run = start(tmp_path / "two", training, with_critic, init=tmp_path / "one")
+    assert_same_weights(stored.states["critic"], run.state.critic.state_dict())
+
+
+def test_init_of_another_width_is_refused(tmp_path, training):
+    list(start(tmp_path / "one", training))
+    with pytest.raises(TrainingError, match=r"--init .*one: its networks do not fit this system and width"):
+        start(tmp_path / "two", training, dataclasses.replace(CONFIG, width=8), init=tmp_path / "one")
+    with pytest.raises(TrainingError, match="nothing: no such checkpoint"):
+        start(tmp_path / "two", training, init=tmp_path / "nothing")
+
+
+# trouble
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_is_not_saved(tmp_path, training):
+    run = start(tmp_path, training)
+    make = run._batches.training
+
+    def broken(indices, step):
+        batch = make(indices, step)
+        return dataclasses.replace(batch, truth=batch.truth * (float("nan") if step == 2 else 1.0))
+
+    run._batches.training = broken
+    with pytest.raises(TrainingError, match="loss l1, chroma, gradient is no longer a number at step 4") as caught:
+        list(run)
+    assert "--learning-rate" in str(caught.value)
+    assert [path.name for path in checkpoints(tmp_path)] == ["step_00000002.pt"]
+
+
+@pytest.mark.parametrize(
+    ("system", "size"), [("hints", 100), ("hints", 64), ("hints", 192), ("plain", 128), ("plain", 384)]
+)
+def test_sizes_the_network_cannot_read(tmp_path, training, system, size):
+    config = (hints_config if system == "hints" else plain_config)(size=size, load_size=size)
+    with pytest.raises(TrainingError, match=rf"--size {size}: pix2pix.* works at multiples of (128|256)$"):
+        start(tmp_path, training, config)
+
+
+def test_mix_names_are_checked(tmp_path, training):
+    with pytest.raises(DataError, match="--mix nowhere: no such source"):
+        start(tmp_path, training, dataclasses.replace(CONFIG, mix={"nowhere": 2.0}))
+
+
+def test_mix_decides_what_is_seen(tmp_path, training):
+    run = start(tmp_path, training, dataclasses.replace(CONFIG, mix={"odd": 0.0}))
+    assert {index % 2 for step in range(10) for index in run._sampler(step)} == {0}
+
+
+def test_a_folder_that_cannot_be_written(tmp_path, training):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(TrainingError, match=r"cannot be written .*another --run"):
+        list(start(tmp_path / "file" / "run", training))
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_full_disk_while_logging(tmp_path, training, held_out, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(run_module, "save_grid", full)
+    with pytest.raises(TrainingError, match=r"cannot be written .No space left on device"):
+        list(start(tmp_path, training, validation=held_out))
+
+
+# the generator for export
+
+
+def test_load_generator(tmp_path, training):
+    list(start(tmp_path, training))
+    generator, checkpoint, messages = load_generator(tmp_path)
+    assert not generator.training
+    assert (checkpoint.step, messages) == (4, [])
+    assert_same_weights(checkpoint.states["ema"], generator.state_dict())
+    assert load_generator(tmp_path / "step_00000002.pt")[1].step == 2
+    (tmp_path / "step_00000009.pt").write_bytes(b"torn")
+    _, checkpoint, messages = load_generator(tmp_path)
+    assert checkpoint.step == 4
+    assert "step_00000009.pt" in messages[0]
+
+
+def test_load_generator_of_weights_that_do_not_fit(tmp_path, training):
+    list(start(tmp_path, training))
+    path = tmp_path / "step_00000004.pt"
+    record = torch.load(path, weights_only=True)
+    record["states"]["ema"].popitem()
+    torch.save(record, path)
+    with pytest.raises(TrainingError, match="the weights do not fit their network"):
+        load_generator(path)
