@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, PngImagePlugin
 
+from pixelpainter.atomic import new_file
 from pixelpainter.errors import OutputError
 
 try:
@@ -82,7 +81,8 @@ def save_picture(
     except OutputError as error:
         raise OutputError(f"{name}: {error}") from error
     try:
-        _write_whole(data, path, overwrite)
+        with new_file(path, overwrite=overwrite) as stream:
+            stream.write(data)
     except FileExistsError as error:
         raise OutputError(f"{name}: appeared meanwhile; use --overwrite to replace it") from error
     except (OSError, ValueError) as error:
@@ -165,38 +165,6 @@ def _make_exif(dpi: tuple[float, float] | None, metadata: Mapping[str, str]) -> 
         exif[ExifTags.Base.XResolution], exif[ExifTags.Base.YResolution] = dpi
         exif[ExifTags.Base.ResolutionUnit] = 2  # inches
     return exif
-
-
-def _write_whole(data: bytes, path: Path, overwrite: bool) -> None:
-    """Write to a temporary name in the same folder, then give the file its name in one step."""
-    temporary = path.with_name(f".pixelpainter-{secrets.token_hex(8)}.tmp")
-    try:
-        with temporary.open("xb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        if overwrite:
-            temporary.replace(path)
-        else:
-            _name_exclusively(temporary, path)
-    finally:  # also on KeyboardInterrupt
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-
-
-def _name_exclusively(temporary: Path, path: Path) -> None:
-    """Give a file its name unless the name is taken. Raises FileExistsError."""
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        raise
-    except OSError:  # FAT, exFAT and some network folders know no links: reserve the name, then fill it
-        path.open("xb").close()
-        try:
-            temporary.replace(path)
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
 
 
 def on_white(rgb: Pixels, alpha: Pixels) -> Pixels:
