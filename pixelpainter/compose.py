@@ -66,7 +66,9 @@ def compose(ink: Bytes, color: Floats, box: LetterboxLike, *, lines: LineMode = 
         return _resized(answer, ink.shape[1], ink.shape[0], cv2.INTER_CUBIC)
     layer = color_layer(ink, color, box)
     if lines == "original":
-        layer = _bytes(cv2.multiply(layer, cv2.cvtColor(ink, cv2.COLOR_GRAY2RGB), scale=1 / 255))
+        for top in range(0, len(ink), 256):  # in strips: no second picture in memory
+            strip = layer[top : top + 256]
+            cv2.multiply(strip, cv2.cvtColor(ink[top : top + 256], cv2.COLOR_GRAY2RGB), dst=strip, scale=1 / 255)
     return layer
 
 
@@ -139,9 +141,9 @@ def _paint(pieces: Pieces, links: Links, colors: Floats) -> Bytes:
     beside = near & ~pieces.mixed
     drawn = np.concatenate([np.flatnonzero(beside), np.flatnonzero(pieces.mixed), np.arange(cells, colors.shape[1])])
     patches = _patches(pieces, links, colors, drawn)
-    place = np.zeros(colors.shape[1], np.intp)
+    place = np.zeros(colors.shape[1], np.int32)
     place[drawn] = np.arange(len(drawn)) * zoom**2
-    pixel = np.arange(zoom**2).reshape(zoom, zoom)
+    pixel = np.arange(zoom**2, dtype=np.int32).reshape(zoom, zoom)
     small = np.full((height, width, 4), 255, np.uint8)
     small[..., :3] = _to_bytes(colors[:, pieces.main].T).reshape(height, width, 3)
     layer = cv2.resize(small, (width * zoom, height * zoom), interpolation=cv2.INTER_LINEAR)
@@ -191,5 +193,8 @@ def _patches(pieces: Pieces, links: Links, colors: Floats, drawn: Indices) -> ND
             table[channel, side] = np.where(total > 0, slope, 0)
     patches = np.zeros((len(drawn), zoom * zoom, 4), np.uint8)
     for channel in range(3):
-        patches[..., channel] = _to_bytes(table[channel].T @ kernel)
+        values = table[channel].T @ kernel
+        values *= 255
+        values += 0.5
+        patches[..., channel] = np.clip(values, 0, 255, out=values)
     return patches.view(np.uint32)[..., 0]

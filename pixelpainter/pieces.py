@@ -12,6 +12,7 @@ Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 Indices = NDArray[np.intp]
 Flags = NDArray[np.bool_]
+Numbers = NDArray[np.int32]  # where there is one per pixel
 
 LINE_CONTRAST = 0.8  # a pixel darker than this share of the paper around it belongs to a line
 GROWTH_PX = 4  # how far a piece reaches under lines inside its cell
@@ -36,8 +37,8 @@ class Pieces:
 
     zoom: int
     mixed: Flags
-    clear: Indices
-    nearest: Indices
+    clear: Numbers
+    nearest: Numbers
     cell: Indices
     main: Indices
     share: Floats
@@ -71,17 +72,15 @@ def cut(drawing: Bytes, zoom: int) -> Pieces | None:
     def tiles(picture: Bytes) -> Bytes:
         return picture.reshape(height, zoom, width, zoom).transpose(0, 2, 1, 3)[mixed]
 
-    labels, grown, areas = _label_tiles(tiles(soft) >= limit[mixed][:, None, None])
+    labels, grown, areas, tile = _label_tiles(tiles(soft) >= limit[mixed][:, None, None])
     cells = height * width
     whole = np.flatnonzero(mixed)
-    clear = np.where(labels > 0, labels + (cells - 1), -1)
-    cell = np.arange(cells + len(areas))
-    owner = np.where(clear >= 0, clear, whole[:, None, None])
-    cell[owner.ravel()] = np.repeat(whole, zoom * zoom)
+    clear = np.where(labels > 0, labels + np.int32(cells - 1), np.int32(-1))
+    cell = np.concatenate([np.arange(cells), whole[tile]])
     main = np.arange(cells)
     by_area = np.argsort(areas, kind="stable") + cells
     main[cell[by_area]] = by_area
-    nearest = np.where(grown > 0, grown + (cells - 1), main[whole][:, None, None])
+    nearest = np.where(grown > 0, grown + np.int32(cells - 1), main[whole][:, None, None].astype(np.int32))
     flat, pixel = nearest.ravel(), 1 / zoom**2
     share = np.bincount(flat, minlength=len(cell)) * pixel
     light = np.bincount(flat, tiles(drawing).ravel(), minlength=len(cell)) * (pixel / 255)
@@ -93,8 +92,12 @@ def cut(drawing: Bytes, zoom: int) -> Pieces | None:
     )
 
 
-def _label_tiles(free: Flags) -> tuple[Indices, Indices, Indices]:
-    """Number the connected areas of (M, k, k) tiles from 1; also the numbers grown over lines; and pixel counts."""
+def _label_tiles(free: Flags) -> tuple[Numbers, Numbers, Numbers, Numbers]:
+    """Number the connected areas of (M, k, k) tiles from 1.
+
+    Returns:
+        (M, k, k) the numbers, 0 on lines; the numbers grown over lines; (N,) the areas in pixels; (N,) their tiles.
+    """
     count, side, columns = len(free), free.shape[1], 256
     rows = -(-count // columns)
     apart = side + 1  # tiles lie side by side in one picture, one pixel apart, so that one call labels all
@@ -104,11 +107,13 @@ def _label_tiles(free: Flags) -> tuple[Indices, Indices, Indices]:
     _, labels, statistics, _ = cv2.connectedComponentsWithStats(sheet, connectivity=4, ltype=cv2.CV_32S)
     kept = statistics[:, cv2.CC_STAT_AREA] >= SMALLEST_PIECE_PX
     kept[0] = False
+    areas = statistics[kept, cv2.CC_STAT_AREA]
+    tile = statistics[kept, cv2.CC_STAT_TOP] // apart * columns + statistics[kept, cv2.CC_STAT_LEFT] // apart
     renumbered = np.where(kept, np.cumsum(kept), 0).astype(np.float32)[labels]
 
-    def cut_apart(picture: Floats) -> Indices:
+    def cut_apart(picture: Floats) -> Numbers:
         cut = picture.reshape(rows, apart, columns, apart).transpose(0, 2, 1, 3).reshape(-1, apart, apart)
-        return cut[:count, :side, :side].astype(np.intp)
+        return cut[:count, :side, :side].astype(np.int32)
 
     grown = renumbered
     gaps = np.zeros((rows, apart, columns, apart), bool)
@@ -118,7 +123,7 @@ def _label_tiles(free: Flags) -> tuple[Indices, Indices, Indices]:
         step = cv2.dilate(grown, np.ones((3, 3), np.uint8))
         step[gaps] = 0
         grown = np.where(grown == 0, step, grown)
-    return cut_apart(renumbered), cut_apart(grown), statistics[kept, cv2.CC_STAT_AREA]
+    return cut_apart(renumbered), cut_apart(grown), areas, tile
 
 
 def find_links(pieces: Pieces) -> Links:
@@ -150,7 +155,7 @@ def find_links(pieces: Pieces) -> Links:
     )
 
 
-def _with_ends(number: Indices, mixed: Flags, end: Indices) -> Indices:
+def _with_ends(number: Indices, mixed: Flags, end: Numbers) -> Indices:
     """Return (h, w, zoom): the pieces along one side of every cell."""
     sides = np.repeat(number[:, :, None], end.shape[1], axis=2)
     sides[mixed] = end

@@ -12,7 +12,7 @@ import numpy as np
 
 from pixelpainter.pieces import Floats, Indices, Links, Pieces
 
-WEAK_LINK = 1e-5  # between pieces that only a line connects: decides colors that nothing else decides
+WEAK_LINK = 1e-4  # between pieces that only a line connects: decides colors that nothing else decides
 FIRST_TRUST = (0.02, 0.1)  # weight of the answer in cells with lines and beside them, until it is measured
 FULL_TRUST = (1.0, 1.0)  # the same after that, for an answer that fits the drawing to within FITS
 FITS = 0.015  # root mean square difference, of 1, between the answer and its explanation
