@@ -21,6 +21,7 @@ STEPS = (8, 12)  # of conjugate gradients in the two solutions: more change the 
 LINE_BLURS = (0.0, 0.6, 1.0)  # in cells: how blurred the network's lines may be
 MOST_STRENGTH = 1.6  # of the network's lines; 1: as dark as the drawing's
 DARKEST_LIGHT = 0.25  # with less, nothing can be said about the color under the ink
+NECK = 3.0  # power of the length in a link: narrow necks are gaps in lines rather than openings
 SLOTS = 5  # links of a piece that are kept in a dense table
 
 
@@ -124,7 +125,7 @@ def _with_weak_links(pieces: Pieces, links: Links) -> tuple[Indices, Indices, Fl
     return (
         np.concatenate([links.first, ends[0][different]]),
         np.concatenate([links.second, ends[1][different]]),
-        np.concatenate([links.length, weak]),
+        np.concatenate([links.length**NECK, weak]),
     )
 
 
