@@ -237,7 +237,7 @@ def _prove(generator: nn.Module, file: Path, inputs: list[Inputs]) -> Proof:
         max_error=largest,
         mean_error=float(np.mean(means)),
         mean_psnr=float(np.mean(decibels)),
-        worst_psnr=float(min(decibels)),
+        worst_psnr=float(np.min(decibels)),  # unlike min(), lets NaN through
         file_bytes=file.stat().st_size,
         load_ms=load_ms,
         forward_ms=_forward_ms(session, inputs[0]),
