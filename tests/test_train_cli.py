@@ -1,0 +1,317 @@
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from tiny import make_cache
+
+from pixelpainter.cli import train as train_module
+from pixelpainter.errors import DataError
+from pixelpainter.train.checkpoint import checkpoints, load_checkpoint
+from pixelpainter.train.synthetic import write_synthetic
+
+SMALL = ("--system", "pix2pix-hints", "--size", 128, "--load-size", 128, "--width", 4, "--device", "cpu")
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def no_decoding(monkeypatch):
+    """Give the command pictures that are decoded already."""
+    caches = {"training": make_cache(8, 128), "validation": None}
+    monkeypatch.setattr(train_module, "_load", lambda *_: tuple(caches.values()))
+    return caches
+
+
+def lines(text):
+    """Return what stays on the screen: a bar is overwritten with carriage returns."""
+    return [line.rpartition("\r")[2] for line in text.splitlines() if line.strip()]
+
+
+# wrong usage and missing things
+
+
+def test_without_data_one_line_says_what_to_give(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = command("train")
+    assert (done.status, done.out) == (1, "")
+    assert len(done.err.splitlines()) == 1
+    assert "no folder ./data" in done.err
+    assert "--synthetic" in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_folder(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    done = command("train")
+    assert done.status == 1
+    assert len(done.err.splitlines()) == 1
+    assert "data: no pictures" in done.err
+
+
+@pytest.mark.parametrize("mix", ["nova", "nova=", "=3", "nova=much"])
+def test_mix_syntax(command, tmp_path, monkeypatch, mix):
+    monkeypatch.chdir(tmp_path)
+    done = command("train", "--mix", mix)
+    assert done.status == 2
+    assert len(done.err.splitlines()) == 1
+    assert "SOURCE=WEIGHT" in done.err
+    assert "--mix" in done.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--system", "pix3pix"), ("--width", "wide"), ("--adversarial", "wgan"), ("--synthetic", -1), ("--device", "tpu")],
+)
+def test_wrong_usage(command, arguments):
+    done = command("train", *arguments)
+    assert done.status == 2
+    assert len(done.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--width", 0), "--width is 0, it must be a number above 0"),
+        (("--lambda-l1", "nan"), "--lambda-l1 is nan"),
+        (("--size", 256, "--load-size", 200), "--load-size 200 is smaller than --size 256"),
+    ],
+)
+def test_values_out_of_range(command, tmp_path, monkeypatch, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    done = command("train", *arguments)
+    assert done.status == 1
+    assert len(done.err.splitlines()) == 1
+    assert words in done.err
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_cuda_without_a_gpu(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = command("train", "--synthetic", 5, "--device", "cuda")
+    assert done.status == 1
+    assert len(done.err.splitlines()) == 1
+    assert "sees no CUDA GPU" in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "package"),
+    [
+        ("torch", ("train", "--synthetic", "2"), "torch"),
+        ("tensorboard", ("train", "--synthetic", "2"), "tensorboard"),
+        ("skimage", ("train", "--synthetic", "2"), "scikit-image"),
+        ("torch", ("export", "runs/none"), "torch"),
+        ("onnx", ("export", "runs/none"), "onnx"),
+    ],
+)
+def test_a_missing_extra_is_one_line(tmp_path, name, arguments, package):
+    code = f"import sys; sys.modules[{name!r}] = None; from pixelpainter.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"error: `pixelpainter {arguments[0]}` needs the package {package}: "
+        "install the extra from a checkout of PixelPainter with  pip install '.[train]'"
+    ]
+
+
+# a run
+
+
+def test_a_run_from_the_command_line(command, no_decoding, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = command("train", *SMALL, "--batch-size", 4, "--epochs", 2, "--checkpoint-every", 1)
+    assert (done.status, done.out) == (0, ""), done.err
+    said = lines(done.err)
+    assert re.fullmatch(r"Training pix2pix-hints at 128x128 on the CPU, \d+ threads, in (bfloat16|float32)\.", said[0])
+    assert said[-1] == "Done. Next: pixelpainter export runs/pix2pix-hints"
+    assert any("step_00000002.pt" in line for line in said)
+    bar = done.err.replace("\r", "\n")
+    assert re.search(r"100%.*4/4 \[.*l1 \d.*chroma \d.*gradient \d.*images/s", bar), bar
+    stored = load_checkpoint(checkpoints(tmp_path / "runs" / "pix2pix-hints")[-1])
+    assert (stored.step, stored.config.width, stored.config.epochs) == (4, 4, 2)
+    assert stored.command.startswith("pixelpainter ")
+
+    again = command("train", *SMALL, "--batch-size", 4, "--epochs", 2, "--checkpoint-every", 1)
+    assert again.status == 0
+    assert "already trained to the end (4 steps)" in again.err
+    assert "--init" in again.err
+
+    longer = command("train", *SMALL, "--batch-size", 4, "--epochs", 3, "--checkpoint-every", 1)
+    assert longer.status == 1
+    assert "differs in: --epochs 3 (was 2); repeat its options" in lines(longer.err)[-1]
+
+
+def test_fresh_starts_over_in_a_new_folder(command, no_decoding, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = (*SMALL, "--batch-size", 4, "--samples", 4, "--run", "mine")
+    for fresh in ((), ("--fresh",), ("--fresh", "--seed", 5)):
+        assert command("train", *options, *fresh).status == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "mine-2", "mine-3"]
+    first, second, third = (load_checkpoint(checkpoints(tmp_path / name)[0]) for name in ("mine", "mine-2", "mine-3"))
+    assert first.config == second.config
+    assert third.config.seed == 5
+
+
+def test_a_stopped_fresh_run_says_how_to_go_on(command, no_decoding, tmp_path, monkeypatch):
+    """The same command with --fresh would start over once more."""
+    monkeypatch.chdir(tmp_path)
+    options = (*SMALL, "--batch-size", 4, "--epochs", 2)
+
+    def stop_at_once(run):
+        run.stop_requested = True
+        list(run)
+
+    monkeypatch.setattr(train_module, "_follow", stop_at_once)
+    done = command("train", *options)
+    assert done.status == 130
+    assert lines(done.err)[-1] == "Stopped and saved at step 1. The same command continues."
+    done = command("train", *options, "--fresh")
+    assert done.status == 130
+    assert lines(done.err)[-1] == (
+        "Stopped and saved at step 1. To continue, give --run runs/pix2pix-hints-2 without --fresh."
+    )
+
+
+def test_init_from_the_command_line(command, no_decoding, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = (*SMALL, "--batch-size", 4, "--samples", 4)
+    assert command("train", *options, "--run", "one").status == 0
+    done = command("train", *options, "--run", "two", "--init", "one")
+    assert done.status == 0
+    assert "starts from one, step 1" in done.err
+    done = command("train", *options, "--run", "three", "--init", "nowhere")
+    assert done.status == 1
+    assert lines(done.err)[-1] == "error: nowhere: no such checkpoint"
+
+
+def test_a_size_the_network_cannot_read(command, no_decoding, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = command("train", "--size", 128, "--load-size", 128, "--device", "cpu")
+    assert done.status == 1
+    assert lines(done.err)[-1] == "error: --size 128: pix2pix works at multiples of 256"
+
+
+def test_two_signals_stop_without_saving(no_decoding, tmp_path):
+    """The first asks the run to save and stop; the second does not wait for that."""
+
+    class Stubborn:
+        total_steps, stop_requested = 5, False
+
+        class state:  # noqa: N801
+            step = 0
+
+        def __iter__(self):
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert self.stop_requested
+            os.kill(os.getpid(), signal.SIGINT)
+            pytest.fail("the second signal did nothing")
+            yield
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        train_module._follow(Stubborn())
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+# data
+
+
+def test_synthetic_pictures_leave_nothing_behind_but_the_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(train_module.tempfile, "tempdir", str(tmp_path))
+    training, held_out = train_module._load(None, 4, None, None, False, 64, tmp_path / "cache")
+    assert (len(training.names), len(held_out.names)) == (3, 1)
+    assert training.color.shape == (3, 3, 64, 64)
+    again, _ = train_module._load(None, 4, None, None, False, 64, tmp_path / "cache")
+    assert again.manifest == training.manifest
+    assert [path.name for path in tmp_path.iterdir()] == ["cache"]
+
+
+def test_bad_files_are_named_and_strict_stops(tmp_path, capsys):
+    write_synthetic(tmp_path / "data", 4, side=64)
+    bad = next((tmp_path / "data").rglob("color/*.png"))
+    bad.write_bytes(b"no picture")
+    train_module._load([tmp_path / "data"], 0, None, None, False, 64, tmp_path / "cache")
+    said = capsys.readouterr().err
+    assert re.search(rf"left out: .*{bad.name}", said)
+    assert re.search(r"\d (training|validation) pictures, 1 left out\.", said)
+    shutil.rmtree(tmp_path / "cache")
+    with pytest.raises(DataError, match=bad.name):
+        train_module._load([tmp_path / "data"], 0, None, None, True, 64, tmp_path / "cache")
+
+
+def test_a_folder_for_validation(tmp_path):
+    write_synthetic(tmp_path / "data", 3, side=64)
+    write_synthetic(tmp_path / "held", 2, first_seed=50, side=64)
+    training, held_out = train_module._load([tmp_path / "data"], 0, None, tmp_path / "held", False, 64, tmp_path / "c")
+    assert (len(training.names), len(held_out.names)) == (3, 2)
+
+
+# a stop from outside, with real processes
+
+
+def long_run(run):
+    """Return the arguments of a run that is long enough to be stopped in the middle."""
+    data = ("--synthetic", 10, "--cache", "cache")
+    return (*SMALL, *data, "--batch-size", 2, "--samples", 120, "--checkpoint-every", 1000, "--run", run)
+
+
+def start(folder, *arguments):
+    return subprocess.Popen(
+        [sys.executable, "-m", "pixelpainter", "train", *map(str, arguments)],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process):
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
+
+
+def test_sigterm_saves_and_the_same_command_continues_to_the_same_weights(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = command("train", *long_run("whole"))
+    assert done.status == 0, done.err
+
+    process = start(tmp_path, *long_run("parts"))
+    deadline = time.monotonic() + 200
+    while not list((tmp_path / "parts").glob("tensorboard/events*")):  # it trains from then on
+        assert process.poll() is None and time.monotonic() < deadline, finish(process)
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    status, out, err = finish(process)
+    assert (status, out) == (130, ""), err
+    assert "Traceback" not in err
+    said = re.search(r"Stopped and saved at step (\d+)\. The same command continues\.", err)
+    assert said, err
+    stopped = checkpoints(tmp_path / "parts")
+    assert [path.name for path in stopped] == [f"step_{int(said[1]):08d}.pt"]
+    assert 0 < int(said[1]) < 60
+
+    status, _, err = finish(start(tmp_path, *long_run("parts")))
+    assert status == 0, err
+    assert f"continues parts at step {said[1]} of 60" in err
+    whole, parts = (load_checkpoint(tmp_path / run / "step_00000060.pt") for run in ("whole", "parts"))
+    for network in ("generator", "ema"):
+        for name, value in whole.states[network].items():
+            assert torch.equal(value, parts.states[network][name]), f"{network} {name}"
+    assert whole.metrics == parts.metrics
+    assert parts.samples == whole.samples == 120
