@@ -48,6 +48,14 @@ def test_manga_blacks_grays_and_screentones_on_white_are_not_touched() -> None:
     assert not (drawing.inverted or drawing.levelled)
 
 
+def test_soft_shading_on_white_is_not_paper() -> None:
+    page = pen_drawing().astype(np.float32)
+    page[:, 320:] *= np.linspace(1, 0.85, 80)
+    drawing = clean_drawing(rgb(page.astype(np.uint8)))
+    assert not drawing.levelled
+    np.testing.assert_array_equal(drawing.ink, page.astype(np.uint8))
+
+
 def test_mostly_black_manga_page_is_not_inverted() -> None:
     page = np.zeros((HEIGHT, WIDTH), np.uint8)
     cv2.circle(page, (200, 150), 90, 255, -1)
@@ -130,6 +138,13 @@ def test_painted_picture_is_colored_and_gray_one_is_not() -> None:
     cv2.ellipse(picture, (200, 250), (110, 50), 0, 180, 360, (60, 90, 200), -1)
     assert is_colored(picture)
     assert not is_colored(rgb(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)))
+
+
+def test_dense_hatching_with_two_pencils_is_not_painted() -> None:
+    picture = np.full((HEIGHT, WIDTH, 3), 255, np.uint8)
+    for x in range(20, 380, 6):
+        cv2.line(picture, (x, 20), (x, 280), (60, 90, 230) if x < 200 else (230, 60, 60), 2)
+    assert not is_colored(picture)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 700), (700, 1), (2, 2), (10, 3000)])
