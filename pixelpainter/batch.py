@@ -1,43 +1,28 @@
-"""Many pictures: find them, decide where each result goes, and color one after the other.
-
-A job is one picture and the file its result goes to. `plan_file` and `plan_folder` make jobs from
-what the user names, `run_jobs` does them and reports on each; one that fails does not stop the rest.
-"""
+"""Color many pictures and archives: several at once, what is up to date is left alone, one bad file stops nothing."""
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, BinaryIO, Literal
 
-from pixelpainter import __version__
-from pixelpainter.colorize import Colorizer
-from pixelpainter.compose import LineMode
-from pixelpainter.errors import InputError, OutputError, PixelPainterError
-from pixelpainter.hints import Hint
-from pixelpainter.imaging import PICTURE_SUFFIXES, SAVE_SUFFIXES, open_picture, save_picture
+from pixelpainter.archives import ArchiveResult, color_archive
+from pixelpainter.atomic import new_file
+from pixelpainter.errors import InputError, OutputError
+from pixelpainter.imaging import SAVE_SUFFIXES
+from pixelpainter.painter import Painter, PaintStatus
+from pixelpainter.pipeline import in_order
+from pixelpainter.plan import FormatName, Job
+from pixelpainter.records import Record, Records, State, hash_bytes, hash_file, hash_stream
+from pixelpainter.saving import short_reason, shown_name
 
-RESULT_SUFFIX = ".png"  # results of a folder: lossless, and every browser and paint program reads it
-
-
-@dataclass(frozen=True)
-class Job:
-    """One picture to color.
-
-    Attributes:
-        source: the drawing.
-        target: the file for the result.
-        problem: why this job cannot be done, known before it starts.
-    """
-
-    source: Path
-    target: Path
-    problem: PixelPainterError | None = None
+Status = Literal["colored", "copied", "skipped", "unchanged", "failed"]
 
 
 @dataclass(frozen=True)
@@ -45,186 +30,228 @@ class JobResult:
     """What became of a job.
 
     Attributes:
-        source: the drawing.
-        output: the written file; None if the job failed.
-        status: whether the result was written.
+        source: the drawing or archive.
+        output: the file of the result; None if there is none.
+        status: "colored"; "copied" or "skipped" because it already was colored; "unchanged" because the
+            result is up to date; "failed".
         seconds: wall-clock time.
-        error: why the job failed. Anything but a PixelPainterError is a bug of this program.
+        size: (width, height) of a picture that was opened.
+        pages: number of pages of an archive that was opened.
+        error: why the job failed. Anything but a PixelPainterError or OSError is a bug of this program.
+        notes: what else the user should know, one line each.
     """
 
     source: Path
     output: Path | None
-    status: Literal["done", "failed"]
-    seconds: float
+    status: Status
+    seconds: float = 0.0
+    size: tuple[int, int] | None = None
+    pages: int | None = None
     error: Exception | None = None
+    notes: tuple[str, ...] = ()
+
+    def report(self) -> dict[str, Any]:
+        """Return the result as a line of a report: plain values for JSON."""
+        width, height = self.size or (None, None)
+        return {
+            "path": str(self.source),
+            "output": None if self.output is None else str(self.output),
+            "status": self.status,
+            "seconds": round(self.seconds, 4),
+            "width": width,
+            "height": height,
+            "pages": self.pages,
+            "error": None if self.error is None else type(self.error).__name__,
+            "message": None if self.error is None else str(self.error),
+            "notes": list(self.notes),
+        }
 
 
-def plan_file(source: Path, target: Path | None = None) -> Job:
-    """Return the job of a single file; without a target, NAME_color.png beside it."""
-    return Job(source, target or source.with_name(f"{source.stem}_color{RESULT_SUFFIX}"))
-
-
-def plan_folder(sources: Sequence[Path], output: Path) -> list[Job]:
-    """Return the jobs that color files and folders into one folder.
-
-    A file goes to OUTPUT/NAME.png. A folder is searched with its sub-folders, and its tree mirrored:
-    under OUTPUT itself if it is the only source, else under OUTPUT/FOLDER. Hidden files and the
-    output folder are no input. Where two results would have one name, the drawing that has this name
-    itself gets it and the others keep their suffix (``a.jpg`` beside ``a.png`` becomes ``a.jpg.png``).
-
-    Raises:
-        OutputError: the output folder is one of the sources.
-    """
-    pictures: dict[str, tuple[Path, Path]] = {}  # absolute path -> path as given, place under the output
-    problems: list[Job] = []
-    for source in sources:
-        if not source.is_dir():
-            pictures.setdefault(os.path.abspath(source), (source, Path(source.name)))  # noqa: PTH100 (no symlinks)
-            continue
-        if _same_file(source, output):
-            raise OutputError(f"{output}: the output folder must not be the folder of the drawings")
-        prefix = Path(source.resolve().name) if len(sources) > 1 else Path()
-        found, unreadable = _find_pictures(source, output)
-        problems += unreadable
-        for picture in found:
-            pictures.setdefault(
-                os.path.abspath(picture),  # noqa: PTH100
-                (picture, prefix / picture.relative_to(source)),
-            )
-        if not found and not unreadable:
-            suffixes = ", ".join(sorted(PICTURE_SUFFIXES))
-            problems.append(
-                Job(source, output, InputError(f"{source}: there are no pictures in this folder ({suffixes})"))
-            )
-    names = _result_names([place for _, place in pictures.values()])
-    jobs = [Job(picture, output / name) for (picture, _), name in zip(pictures.values(), names, strict=True)]
-    return _without_loss(jobs) + problems
-
-
-def _without_loss(jobs: list[Job]) -> list[Job]:
-    """Give a problem to each job whose result would replace a drawing of this run."""
-    drawings = {os.path.realpath(job.source) for job in jobs}
-    return [
-        dataclasses.replace(job, problem=OutputError(f"{job.target}: the result would replace a drawing"))
-        if os.path.realpath(job.target) in drawings
-        else job
-        for job in jobs
-    ]
-
-
-def _find_pictures(folder: Path, output: Path) -> tuple[list[Path], list[Job]]:
-    """Return the pictures under a folder, sorted, and a job with a problem for each unreadable sub-folder."""
-    unreadable: list[Job] = []
-
-    def note(error: OSError) -> None:
-        problem = InputError(f"{error.filename}: the folder cannot be read ({error.strerror})")
-        unreadable.append(Job(Path(error.filename), output, problem))
-
-    pictures: list[Path] = []
-    for parent, folders, files in os.walk(folder, onerror=note):
-        here = Path(parent)
-        folders[:] = sorted(
-            name for name in folders if not name.startswith(".") and not _same_file(here / name, output)
-        )
-        names = (name for name in files if not name.startswith("."))
-        pictures += [here / name for name in names if Path(name).suffix.lower() in PICTURE_SUFFIXES]
-    return sorted(pictures), unreadable
-
-
-def _same_file(first: Path, second: Path) -> bool:
-    try:
-        return first.samefile(second)
-    except OSError:  # one of them does not exist
-        return False
-
-
-def _result_names(places: Sequence[Path]) -> list[Path]:
-    """Return a result's name for each drawing's place under the output; no name occurs twice."""
-    wanted = [place.with_suffix(RESULT_SUFFIX) for place in places]
-    uses = Counter(wanted)
-    names: dict[int, Path] = {}
-    taken: set[Path] = set()
-    # Drawings that already have the name come first: adding a.jpg to a folder never renames a.png's result.
-    order = sorted(range(len(places)), key=lambda index: (places[index] != wanted[index], places[index]))
-    for index in order:
-        place, name = places[index], wanted[index]
-        if place != name and uses[name] > 1:
-            name = place.with_name(place.name + RESULT_SUFFIX)
-        number = 2
-        while name in taken:
-            name = place.with_name(f"{place.name}_{number}{RESULT_SUFFIX}")
-            number += 1
-        taken.add(name)
-        names[index] = name
-    return [names[index] for index in range(len(places))]
-
-
-def run_jobs(jobs: Iterable[Job], work: Callable[[Job], None]) -> Iterator[JobResult]:
-    """Do the jobs one after the other and report on each.
+def run_jobs(jobs: Iterable[Job], work: Callable[[Job], JobResult], workers: int = 1) -> Iterator[JobResult]:
+    """Do the jobs and report on each.
 
     Args:
         jobs: what to do.
-        work: does one job, such as `color_job` with its settings filled in.
+        work: does one job, such as `color_job` with its settings filled in; called from several threads.
+        workers: how many pictures to work on at once. Archives are done one at a time: their pages share
+            the workers.
 
     Yields:
         One result per job, in order.
     """
-    for job in jobs:
-        start = time.perf_counter()
-        error: Exception | None = job.problem
-        if error is None:
-            try:
-                work(job)
-            except MemoryError:
-                error = InputError(f"{job.source}: there is not enough memory for this picture")
-            except Exception as raised:  # a bug that one picture in a thousand shows must not cost the other 999
-                error = raised
-        seconds = time.perf_counter() - start
-        if error is None:
-            yield JobResult(job.source, job.target, "done", seconds)
-        else:
-            yield JobResult(job.source, None, "failed", seconds, error)
+    for archive, group in itertools.groupby(jobs, key=lambda job: job.is_archive):
+        yield from in_order(partial(_attempt, work), group, 1 if archive else workers)
+
+
+def _attempt(work: Callable[[Job], JobResult], job: Job) -> JobResult:
+    """Do one job; whatever is raised becomes a failed result."""
+    start = time.perf_counter()
+    error: Exception
+    try:
+        if job.problem is not None:
+            raise job.problem
+        result = work(job)
+        return dataclasses.replace(result, seconds=time.perf_counter() - start)
+    except MemoryError:
+        error = InputError(f"{job.source}: there is not enough memory for this picture")
+    except Exception as raised:  # a bug that one picture in a thousand shows must not cost the other 999
+        error = raised
+    return JobResult(job.source, None, "failed", time.perf_counter() - start, error=error)
 
 
 def color_job(
     job: Job,
-    colorizer: Colorizer,
+    painter: Painter,
     *,
-    hints: Sequence[Hint] = (),
-    lines: LineMode = "original",
-    clean: bool = True,
+    records: Records | None = None,
     overwrite: bool = False,
-    max_pixels: int,
-) -> None:
-    """Color one file.
+    format: FormatName | None = None,
+    workers: int = 1,
+    data: bytes | None = None,
+) -> JobResult:
+    """Color one picture or archive.
 
     Args:
         job: which file, and where the result goes; missing folders of the target are made.
-        colorizer: the model.
-        hints: see `Colorizer.colorize`.
-        lines: see `Colorizer.colorize`.
-        clean: see `Colorizer.colorize`.
-        overwrite: replace an existing result.
-        max_pixels: larger pictures are refused.
+        painter: model and settings.
+        records: what made the results that exist; None = an existing file is never up to date.
+        overwrite: replace an existing result, whatever it is.
+        format: kind of the pages in archives; that of pictures is in the target's suffix.
+        workers: how many pages of an archive to work on at once.
+        data: the bytes of the drawing; None = read them from the job's source.
 
     Raises:
         InputError: the drawing, or a hint, cannot be used.
         ModelError: the model fails on this picture.
         OutputError: the result exists, or cannot be written.
     """
-    if _same_file(job.source, job.target):
-        raise OutputError(f"{job.target}: the result would replace the drawing itself; name another file")
-    if os.path.lexists(job.target) and not overwrite:  # save_picture asks again, but only after the work
-        raise OutputError(f"{job.target}: exists already; use --overwrite to replace it")
-    if job.target.suffix.lower() not in SAVE_SUFFIXES:  # the same
-        raise OutputError(
-            f"{job.target}: cannot write this kind of file; use one of {', '.join(sorted(SAVE_SUFFIXES))}"
-        )
-    picture = open_picture(job.source, max_pixels=max_pixels)
-    rgb = colorizer.colorize_picture(picture, hints=hints, lines=lines, clean=clean)
+    if data is None and job.source.exists() and job.target.exists() and job.source.samefile(job.target):
+        raise OutputError(f"{shown_name(job.target)}: the result would replace the drawing itself; name another file")
+    if records is None and not overwrite and os.path.lexists(job.target):
+        raise _exists(job)
+    if job.is_archive:
+        return _color_archive(job, painter, records, overwrite, format, workers)
+    return _color_picture(job, painter.read(job.source) if data is None else data, painter, records, overwrite)
+
+
+def state_of(job: Job, painter: Painter, records: Records | None) -> State:
+    """Tell what the file of a job's result is, see `Records.state`, without coloring anything."""
+    if not os.path.lexists(job.target):
+        return "missing"
+    if records is None:
+        return "foreign"
+    return records.state(job.place, job.target, hash_file(job.source), _made_by(job, painter, None))
+
+
+def _color_picture(job: Job, data: bytes, painter: Painter, records: Records | None, overwrite: bool) -> JobResult:
+    source, made_by = hash_bytes(data), _made_by(job, painter, None)
+    replace = _may_replace(job, records, overwrite, source, made_by)
+    if replace is None:
+        return JobResult(job.source, job.target, "unchanged")
+    painted = painter.paint(data, shown_name(job.source), SAVE_SUFFIXES[job.target.suffix.lower()])
+    notes = _NOTES.get(painted.status, ())
+    if painted.status == "skipped":
+        return JobResult(job.source, None, "skipped", size=painted.size, notes=notes)
+
+    def fill(stream: BinaryIO) -> bool:
+        stream.write(painted.data)
+        return True
+
+    _store(job, fill, replace=replace, records=records, source=source, made_by=made_by)
+    return JobResult(job.source, job.target, painted.status, size=painted.size, notes=notes)
+
+
+_NOTES: dict[PaintStatus, tuple[str, ...]] = {
+    "copied": ("already colored, copied as it is (--colored force colors it)",),
+    "skipped": ("already colored, left out",),
+}
+
+
+def _color_archive(
+    job: Job, painter: Painter, records: Records | None, overwrite: bool, format: FormatName | None, workers: int
+) -> JobResult:
+    source, made_by = hash_file(job.source), _made_by(job, painter, format)
+    replace = _may_replace(job, records, overwrite, source, made_by)
+    if replace is None:
+        return JobResult(job.source, job.target, "unchanged")
+    done = ArchiveResult()
+
+    def fill(stream: BinaryIO) -> bool:
+        nonlocal done
+        done = color_archive(job.source, stream, painter, format=format, workers=workers)
+        return not done.problems
+
+    _store(job, fill, replace=replace, records=records, source=source, made_by=made_by)
+    notes = done.problems
+    if done.already:
+        notes += (f"{done.already} of {done.pages} pages already colored, copied as they are",)
+    error = None
+    if done.problems:
+        error = InputError(f"{shown_name(job.source)}: {len(done.problems)} of {done.pages} pages could not be colored")
+    status: Status = "failed" if error else "colored" if done.colored or not done.pages else "copied"
+    return JobResult(job.source, job.target, status, pages=done.pages, error=error, notes=notes)
+
+
+def _made_by(job: Job, painter: Painter, format: FormatName | None) -> str:
+    """Return what decides how a result looks, apart from the drawing."""
+    return f"{painter.fingerprint} {format or 'keep'}" if job.is_archive else painter.fingerprint
+
+
+def _may_replace(job: Job, records: Records | None, overwrite: bool, source: str, made_by: str) -> bool | None:
+    """Tell whether to replace the target (False: there is none); None if it is up to date. Raises OutputError."""
+    if overwrite or records is None:
+        return overwrite
+    state = records.state(job.place, job.target, source, made_by)
+    if state == "foreign":
+        raise _exists(job)
+    return None if state == "current" else state == "outdated"
+
+
+def _exists(job: Job) -> OutputError:
+    return OutputError(f"{shown_name(job.target)}: exists already; use --overwrite to replace it")
+
+
+def _store(
+    job: Job,
+    fill: Callable[[BinaryIO], bool],
+    *,
+    replace: bool,
+    records: Records | None,
+    source: str,
+    made_by: str,
+) -> None:
+    """Write a result, and first its record. ``fill`` writes the content, and tells whether all went well."""
+    name, content = shown_name(job.target), ""
     try:
         job.target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{job.target.parent}: the folder cannot be made ({error.strerror})") from error
-    metadata = {"Software": f"PixelPainter {__version__}", "Model": colorizer.file.name}
-    save_picture(rgb, job.target, alpha=picture.alpha, dpi=picture.dpi, overwrite=overwrite, metadata=metadata)
+        folder = shown_name(job.target.parent)
+        raise OutputError(f"{folder}: the folder cannot be made ({short_reason(error)})") from error
+    try:
+        with new_file(job.target, overwrite=replace) as stream:
+            whole = fill(stream)
+            if records is not None:
+                stream.flush()
+                stream.seek(0)
+                content = hash_stream(stream)
+                records.add(Record(job.place, content, source, made_by, whole))
+    except FileExistsError as error:
+        if not content or hash_file(job.target) != content:  # else another process was asked for the same
+            raise OutputError(f"{name}: appeared meanwhile; use --overwrite to replace it") from error
+    except OSError as error:
+        raise OutputError(f"{name}: cannot be written ({short_reason(error)})") from error
+
+
+def share_cores(cores: int, pictures: int, workers: int | None = None) -> tuple[int, int]:
+    """Divide processor cores between pictures, and within one picture.
+
+    Args:
+        cores: how many to use.
+        pictures: how many there are to color.
+        workers: how many pictures to work on at once; None = one per core, for that needs no waiting.
+
+    Returns:
+        How many pictures to work on at once, and how many threads the network gets for each.
+    """
+    workers = workers or max(1, min(cores, pictures))
+    return workers, max(1, cores // workers)

@@ -2,89 +2,45 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING
 
 import typer
 
+from pixelpainter.cli import options, progress
 from pixelpainter.cli.messages import print_error, print_note
+from pixelpainter.cli.options import STREAM, Destination, wrong
 
 if TYPE_CHECKING:
-    from pixelpainter.batch import JobResult
-
-COLORS = "Colors and lines"
-FILES = "Files"
-MACHINE = "Running"
-MAX_PIXELS = 150_000_000  # the default of imaging.open_picture, which may not be imported here
+    from pixelpainter.painter import Painter
+    from pixelpainter.plan import FormatName, Job
 
 
 def colorize(
-    paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH", help="Drawings, or folders of them.", show_default=False)
-    ],
-    output: Annotated[
-        str | None,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="OUT",
-            help="Result file for one drawing, or folder. Needed for folders and several files. "
-            "Default for one drawing: NAME_color.png beside it.",
-            rich_help_panel=FILES,
-        ),
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace existing results.", rich_help_panel=FILES)
-    ] = False,
-    max_pixels: Annotated[
-        int, typer.Option(min=1, help="Refuse larger pictures, width times height.", rich_help_panel=FILES)
-    ] = MAX_PIXELS,
-    hint: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="x,y,RRGGBB[,radius]",
-            help="Color at a place, in pixels from the top left; may be repeated.",
-            rich_help_panel=COLORS,
-            show_default=False,
-        ),
-    ] = None,
-    lines: Annotated[
-        Literal["original", "model", "none"],
-        typer.Option(
-            help="Lines of the result: the drawing's own, the network's picture as it is, or none.",
-            rich_help_panel=COLORS,
-        ),
-    ] = "original",
-    no_clean: Annotated[
-        bool,
-        typer.Option(
-            "--no-clean",
-            help="Take the drawing as it is: do not invert white on black, do not whiten paper.",
-            rich_help_panel=COLORS,
-        ),
-    ] = False,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="ONNX model made by `pixelpainter export`. Default: $PIXELPAINTER_MODEL, or the one in the package.",
-            rich_help_panel=MACHINE,
-        ),
-    ] = None,
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Processor cores to use. Default: all this process may use.",
-            rich_help_panel=MACHINE,
-            show_default=False,
-        ),
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.", rich_help_panel=MACHINE)] = False,
+    paths: options.Paths,
+    output: options.Output = None,
+    format: options.Format = None,
+    quality: options.Quality = None,
+    overwrite: options.Overwrite = False,
+    colored: options.Colored = "copy",
+    hint: options.Hints = None,
+    lines: options.Lines = "original",
+    no_clean: options.NoClean = False,
+    pattern: options.Patterns = None,
+    shard: options.Shard = None,
+    dry_run: options.DryRun = False,
+    preview: options.Preview = None,
+    report: options.Report = None,
+    as_json: options.Json = False,
+    print_paths: options.Print = False,
+    quiet: options.Quiet = False,
+    model: options.Model = None,
+    jobs: options.Jobs = None,
+    threads: options.Threads = None,
+    max_pixels: options.MaxPixels = options.MAX_PIXELS,
 ) -> None:
     """Color line drawings. The result has the size and the lines of the drawing.
 
@@ -94,83 +50,120 @@ def colorize(
 
     pixelpainter colorize sketch.png -o colored.png --hint 210,80,D04030 --hint 200,300,3060C0
 
-    pixelpainter colorize pages/ -o colored/
+    pixelpainter colorize pages/ book.cbz -o colored/     (again: goes on where it stopped)
     """
-    several = len(paths) > 1 or paths[0].is_dir()
-    if several and not output:
-        raise typer.BadParameter("a folder for the results is needed for several drawings", param_hint="'-o'")
-    if several and Path(output or ".").is_file():
-        raise typer.BadParameter(f"{output} is a file; several drawings need a folder", param_hint="'-o'")
-    # Imported here, so that --help and usage errors wait for neither numpy nor onnxruntime.
-    from functools import partial
+    destination = options.find_destination(paths, output, format)
+    if as_json + print_paths + (destination == "stdout") > 1:
+        raise wrong("--print", "only one of --json, --print and a picture can go to stdout")
+    # Imported here, so that --help and most usage errors wait for neither numpy nor onnxruntime.
+    import cv2
 
     from pixelpainter import batch
-    from pixelpainter.colorize import Colorizer
+    from pixelpainter.atomic import clean_leftovers
+    from pixelpainter.colorize import Colorizer, available_cpus
     from pixelpainter.hints import parse_hint
+    from pixelpainter.painter import Painter
+    from pixelpainter.plan import parse_shard
+    from pixelpainter.records import Records
 
-    try:
-        hints = [parse_hint(text) for text in hint or ()]
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="'--hint'") from error
-    if output and (several or Path(output).is_dir() or output.endswith(("/", os.sep))):
-        jobs = batch.plan_folder(paths, Path(output))
-    else:
-        jobs = [batch.plan_file(paths[0], Path(output) if output else None)]
-    work = partial(
-        batch.color_job,
-        colorizer=Colorizer(model, threads=threads),
+    hints = options.parsed("--hint", parse_hint, hint or ())
+    (part,) = options.parsed("--shard", parse_shard, [shard] if shard else ()) or (None,)
+    plan = _plan(paths, output, destination, format, pattern or (), part, preview)
+    cores = threads or available_cpus()
+    workers, network_threads = batch.share_cores(cores, sum(cores if job.is_archive else 1 for job in plan), jobs)
+    cv2.setNumThreads(network_threads)
+    painter = Painter(
+        colorizer=Colorizer(model, threads=network_threads),
         hints=hints,
         lines=lines,
         clean=not no_clean,
-        overwrite=overwrite,
+        colored=colored,
+        quality=quality,
         max_pixels=max_pixels,
     )
-    if _watch(batch.run_jobs(jobs, work), len(jobs), quiet=quiet):
+    if preview:
+        _check_preview(preview, plan, overwrite=overwrite)
+    records = Records(Path(output), part) if output and destination == "tree" else None
+    if dry_run:
+        raise typer.Exit(progress.print_plan(plan, painter, records, overwrite=overwrite, as_json=as_json))
+    data = painter.read_stream(sys.stdin.buffer, "stdin") if paths[0] == Path(STREAM) else None
+    if destination == "stdout":
+        _color_to_stdout(painter.read(paths[0]) if data is None else data, str(paths[0]), painter, format, quiet=quiet)
+        return
+    if destination == "tree":
+        clean_leftovers(dict.fromkeys(job.target.parent for job in plan))
+    work = partial(
+        batch.color_job,
+        painter=painter,
+        records=records,
+        overwrite=overwrite,
+        format=format,
+        workers=workers,
+        data=data,
+    )
+    with progress.open_report(report) as log:
+        results = batch.run_jobs(plan, work, workers)
+        tally = progress.watch(results, len(plan), quiet=quiet, log=log, print_paths=print_paths)
+    if preview:
+        _save_preview(preview, tally, painter, quiet=quiet)
+    if as_json:
+        progress.print_summary(tally)
+    if tally.failures:
         raise typer.Exit(1)
 
 
-def _watch(results: Iterator[JobResult], total: int, *, quiet: bool) -> int:
-    """Print results as they come. Returns the number of failed jobs; the error of a single job is raised."""
-    colored = failed = 0
-    with _progress(total, bar=total > 1 and not quiet and sys.stderr.isatty()) as advance:
-        try:
-            for result in results:
-                number = f"[{colored + failed + 1}/{total}] " if total > 1 else ""
-                if result.error is None:
-                    colored += 1
-                    note = f"{number}{result.source} -> {result.output} ({result.seconds:.2f} s)"
-                elif total == 1:
-                    raise result.error
-                else:
-                    failed += 1
-                    print_error(result.error, about=str(result.source))
-                    note = f"{number}{result.source} failed"
-                if not advance() and not quiet:
-                    print_note(note)
-        except KeyboardInterrupt:
-            print_note(f"interrupted: {colored} of {total} colored")
-            raise
-    if total > 1 and not (quiet and not failed):
-        print_note(f"{colored} colored" + (f", {failed} failed" if failed else ""))
-    return failed
+def _plan(
+    paths: Sequence[Path],
+    output: str | None,
+    destination: Destination,
+    format: FormatName | None,
+    patterns: Sequence[str],
+    part: tuple[int, int] | None,
+    preview: Path | None,
+) -> list[Job]:
+    """Return the jobs of this run, and of its part if there are several."""
+    from pixelpainter import plan
+
+    if destination in ("file", "stdout"):
+        target = None if destination == "stdout" else output
+        return [plan.plan_file(paths[0], Path(target) if target else None, format)]
+    assert output is not None
+    exclude = [] if preview is None else [preview]
+    jobs = plan.plan_folder(paths, Path(output), format=format, patterns=patterns, exclude=exclude)
+    if part is None:
+        return jobs
+    return plan.take_shard(jobs, part)
 
 
-@contextmanager
-def _progress(total: int, *, bar: bool) -> Iterator[Callable[[], bool]]:
-    """Show a progress bar on stderr. Yields what moves it on by one; that returns whether there is a bar."""
-    if not bar:
-        yield lambda: False
+def _color_to_stdout(data: bytes, name: str, painter: Painter, format: FormatName | None, *, quiet: bool) -> None:
+    """Color one picture and write it to stdout."""
+    from pixelpainter.imaging import SAVE_SUFFIXES
+
+    painted = painter.paint(data, name, None if format == "keep" else SAVE_SUFFIXES[f".{format or 'png'}"])
+    if painted.status != "colored" and not quiet:
+        print_note(f"{name}: already colored, {painted.status}")
+    sys.stdout.buffer.write(painted.data)
+    sys.stdout.buffer.flush()
+
+
+def _check_preview(preview: Path, plan: Sequence[Job], *, overwrite: bool) -> None:
+    """Refuse a contact sheet in the place of something else, before any work."""
+    from pixelpainter.preview import check_sheet
+
+    if preview.absolute() in {job.target.absolute() for job in plan}:
+        raise wrong("--preview", f"{preview} is the name of a result too")
+    check_sheet(preview, overwrite=overwrite)
+
+
+def _save_preview(preview: Path, tally: progress.Tally, painter: Painter, *, quiet: bool) -> None:
+    """Save the contact sheet; if that fails, the run has failed, but is not lost."""
+    from pixelpainter.preview import save_sheet
+
+    try:
+        shown = save_sheet(preview, tally.pairs, painter)
+    except Exception as error:
+        print_error(error, about=str(preview))
+        tally.failures.append({"path": str(preview), "error": type(error).__name__, "message": str(error)})
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("coloring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    # Errors printed while the bar is shown go through its console, which keeps them above it.
-    with Progress(*columns, console=Console(stderr=True), redirect_stderr=True, transient=True) as progress:
-        task = progress.add_task("", total=total)
-
-        def advance() -> bool:
-            progress.advance(task)
-            return True
-
-        yield advance
+    if not quiet:
+        print_note(f"{shown} of {len(tally.pairs)} results on {preview}")

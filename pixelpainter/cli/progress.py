@@ -1,0 +1,214 @@
+"""What a run of many pictures prints: a bar or lines, a summary, a plan, a report."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from pixelpainter.cli.messages import one_line, print_error, print_note
+from pixelpainter.errors import OutputError
+
+if TYPE_CHECKING:
+    from pixelpainter.batch import JobResult
+    from pixelpainter.painter import Painter
+    from pixelpainter.plan import Job
+    from pixelpainter.records import Records
+
+Log = Callable[["JobResult"], None]
+
+_SHOWN_FAILURES = 20
+_PLAN_WORDS = {"missing": "color", "outdated": "color again", "current": "up to date", "foreign": "refused"}
+
+
+@dataclass
+class Tally:
+    """What became of a run.
+
+    Attributes:
+        counts: number of files by status.
+        seconds: wall-clock time.
+        failures: path, class of the error and message of what failed.
+        pairs: drawing and result of what did not.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+    failures: list[dict[str, str]] = field(default_factory=list)
+    pairs: list[tuple[Path, Path]] = field(default_factory=list)
+
+    def add(self, result: JobResult) -> None:
+        """Count a result."""
+        self.counts[result.status] += 1
+        if result.error is not None:
+            error = {"error": type(result.error).__name__, "message": one_line(str(result.error))}
+            self.failures.append({"path": str(result.source), **error})
+        elif result.output is not None:
+            self.pairs.append((result.source, result.output))
+
+    def summary(self) -> str:
+        """Return the counts as one line."""
+        return ", ".join(f"{count} {status}" for status, count in self.counts.items() if count) or "nothing to color"
+
+
+def watch(results: Iterable[JobResult], total: int, *, quiet: bool, log: Log, print_paths: bool) -> Tally:
+    """Print results as they come, and a summary of several.
+
+    Raises:
+        KeyboardInterrupt: the user stopped the run; how far it came is printed.
+    """
+    tally, start = Tally(), time.perf_counter()
+    terminal = sys.stderr.isatty()
+    with _bar(total, shown=total > 1 and not quiet and terminal) as advance:
+        try:
+            for number, result in enumerate(results, 1):
+                tally.add(result)
+                log(result)
+                _print_result(result, f"[{number}/{total}] " if total > 1 else "", quiet=quiet, bar=advance())
+                if print_paths and result.output is not None:
+                    typer.echo(result.output)
+        except KeyboardInterrupt:
+            print_note(f"interrupted: {sum(tally.counts.values())} of {total} done")
+            raise
+    tally.seconds = time.perf_counter() - start
+    if total != 1 and not (quiet and not tally.failures):
+        if terminal and not quiet:
+            _print_table(tally)
+        else:
+            print_note(tally.summary())
+    return tally
+
+
+def _print_result(result: JobResult, number: str, *, quiet: bool, bar: bool) -> None:
+    """Print what became of one file; beside a bar only what is out of the ordinary."""
+    source = str(result.source)
+    if result.status == "failed" and result.error is not None:
+        for note in result.notes:
+            print_note(f"error: {note}")
+        print_error(result.error, about=source if number else "")
+        line = f"{number}{source} failed" if number else ""
+    else:
+        arrow = f" -> {result.output}" if result.output and result.status != "unchanged" else ""
+        notes = result.notes or (("up to date",) if result.status == "unchanged" else ())
+        line = f"{number}{source}{arrow} ({', '.join((*notes, f'{result.seconds:.2f} s'))})"
+        if bar and result.notes and not quiet:
+            print_note(f"{source}: {', '.join(result.notes)}")
+    if line and not bar and not quiet:
+        print_note(line)
+
+
+@contextmanager
+def _bar(total: int, *, shown: bool) -> Iterator[Callable[[], bool]]:
+    """Show a progress bar on stderr. Yields what moves it on by one; that returns whether there is a bar."""
+    if not shown:
+        yield lambda: False
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    rate = TextColumn("{task.fields[rate]:.1f} files/s,")
+    columns = (
+        TextColumn("coloring"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        rate,
+        TimeRemainingColumn(),
+        TextColumn("left"),
+    )
+    # Errors printed while the bar is shown go through its console, which keeps them above it.
+    with Progress(*columns, console=Console(stderr=True), redirect_stderr=True, transient=True) as progress:
+        task = progress.add_task("", total=total, rate=0.0)
+
+        def advance() -> bool:
+            progress.advance(task)
+            progress.update(task, rate=progress.tasks[task].speed or 0.0)
+            return True
+
+        yield advance
+
+
+def _print_table(tally: Tally) -> None:
+    """Print the counts and the first failures as a table on stderr."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{sum(tally.counts.values())} files in {tally.seconds:.1f} s", title_justify="left")
+    table.add_column("Status")
+    table.add_column("Files", justify="right")
+    for status, count in tally.counts.items():
+        table.add_row(status, str(count))
+    console = Console(stderr=True)
+    console.print(table)
+    for failure in tally.failures[:_SHOWN_FAILURES]:
+        print_note(f"failed: {failure['message']}")
+    if len(tally.failures) > _SHOWN_FAILURES:
+        print_note(f"... and {len(tally.failures) - _SHOWN_FAILURES} more")
+
+
+def print_summary(tally: Tally) -> None:
+    """Print what became of a run as one JSON object on stdout."""
+    statuses = ("colored", "copied", "skipped", "unchanged", "failed")
+    counts = {status: tally.counts[status] for status in statuses}
+    typer.echo(json.dumps({**counts, "seconds": round(tally.seconds, 3), "failures": tally.failures}))
+
+
+def print_plan(
+    plan: Sequence[Job], painter: Painter, records: Records | None, *, overwrite: bool, as_json: bool
+) -> int:
+    """Print what a run would do on stdout. Returns the exit status: 1 if something would fail."""
+    from pixelpainter.batch import state_of
+
+    entries: list[dict[str, Any]] = []
+    for job in plan:
+        state = "foreign" if job.problem else state_of(job, painter, records)
+        if overwrite and not job.problem and state != "missing":
+            state = "outdated"
+        reason = str(job.problem) if job.problem else "exists already; use --overwrite" if state == "foreign" else None
+        action = _PLAN_WORDS[state]
+        entries.append({"path": str(job.source), "output": str(job.target), "action": action, "reason": reason})
+        if not as_json:
+            suffix = f" ({reason})" if reason else ""
+            typer.echo(one_line(f"{action}: {job.source} -> {job.target}{suffix}"))
+    if as_json:
+        typer.echo(json.dumps({"plan": entries}))
+    return 1 if any(entry["action"] == "refused" for entry in entries) else 0
+
+
+@contextmanager
+def open_report(path: Path | None) -> Iterator[Log]:
+    """Give what appends results to a report, one line of JSON each; several processes may append to one report.
+
+    Raises:
+        OutputError: the report cannot be written.
+    """
+    if path is None:
+        yield lambda result: None
+        return
+    run = datetime.now(UTC).isoformat(timespec="seconds")  # tells the runs in a report apart
+    with _report_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stream = path.open("ab", buffering=0)  # every line is there at once, and in one write
+
+    def log(result: JobResult) -> None:
+        with _report_errors(path):
+            stream.write(json.dumps({"run": run, **result.report()}).encode() + b"\n")
+
+    with stream:
+        yield log
+
+
+@contextmanager
+def _report_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{path}: the report cannot be written ({error.strerror or error})") from error

@@ -1,0 +1,165 @@
+"""Painter: the bytes of a drawing in, the bytes of a colored picture out, with one set of settings."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from pixelpainter import __version__
+from pixelpainter.colorize import Colorizer
+from pixelpainter.compose import LineMode
+from pixelpainter.errors import InputError, OutputError
+from pixelpainter.hints import Hint
+from pixelpainter.imaging import SAVE_SUFFIXES, Picture, encode_picture, open_picture
+from pixelpainter.lines import is_colored
+from pixelpainter.records import hash_file
+from pixelpainter.saving import short_reason, shown_name
+
+ColoredMode = Literal["copy", "skip", "force"]
+PaintStatus = Literal["colored", "copied", "skipped"]
+
+# The most bytes that a picture file may have per pixel (four channels of 32 bits), and for its metadata.
+_BYTES_PER_PIXEL, _METADATA_BYTES = 16, 64 << 20
+
+
+@dataclass(frozen=True)
+class Painted:
+    """A picture file, ready to be written.
+
+    Attributes:
+        data: the file; empty if the status is "skipped".
+        status: "colored"; "copied" or "skipped" if the drawing already was.
+        size: (width, height) of the picture.
+    """
+
+    data: bytes
+    status: PaintStatus
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Painter:
+    """Colors picture files; one object serves many threads at once.
+
+    Attributes:
+        colorizer: the model.
+        hints: see `Colorizer.colorize`.
+        lines: see `Colorizer.colorize`.
+        clean: see `Colorizer.colorize`.
+        colored: what to do with pictures that already are colored: copy them as they are, skip them, or
+            color them all the same.
+        quality: of JPEG, WebP and AVIF, 1 to 100.
+        max_pixels: larger pictures are refused.
+    """
+
+    colorizer: Colorizer
+    hints: tuple[Hint, ...] = ()
+    lines: LineMode = "original"
+    clean: bool = True
+    colored: ColoredMode = "copy"
+    quality: int | None = None
+    max_pixels: int = 150_000_000
+
+    @functools.cached_property
+    def metadata(self) -> dict[str, str]:
+        """What is written into every colored picture: program, model, settings; nothing that changes with the run."""
+        settings = {
+            "lines": self.lines,
+            "clean": self.clean,
+            "hints": [[hint.x, hint.y, "{:02X}{:02X}{:02X}".format(*hint.color), hint.radius] for hint in self.hints],
+        }
+        file = self.colorizer.file
+        return {
+            "Software": f"PixelPainter {__version__}",
+            "Model": file.name.encode("ascii", "backslashreplace").decode(),
+            "Model-SHA256": hash_file(file),
+            "Settings": json.dumps(settings, sort_keys=True),
+        }
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of all that decides how a result looks, apart from the drawing and the result's format."""
+        everything = {**self.metadata, "colored": self.colored, "quality": self.quality}
+        return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
+
+    def read(self, source: Path) -> bytes:
+        """Read the file of a drawing.
+
+        Raises:
+            InputError: it cannot be read, or is too large to be a picture of ``max_pixels``.
+        """
+        name = shown_name(source)
+        try:
+            with source.open("rb") as stream:
+                return self.read_stream(stream, name)
+        except IsADirectoryError as error:
+            raise InputError(f"{name}: this is a folder; give a picture file") from error
+        except (OSError, ValueError) as error:  # ValueError: a null character in the name
+            raise InputError(f"{name}: cannot be opened ({short_reason(error)})") from error
+
+    def read_stream(self, stream: BinaryIO, name: str) -> bytes:
+        """Read a drawing from a stream to its end. Raises InputError if it is too large, see `read`."""
+        data = stream.read(self.max_file_bytes + 1)
+        if len(data) > self.max_file_bytes:
+            raise InputError(f"{name}: the file is larger than any picture of {self.max_pixels} pixels (--max-pixels)")
+        return data
+
+    @property
+    def max_file_bytes(self) -> int:
+        """Size of the largest file that is read."""
+        return self.max_pixels * _BYTES_PER_PIXEL + _METADATA_BYTES
+
+    def paint(self, data: bytes, name: str, format: str | None) -> Painted:
+        """Color a picture file.
+
+        Args:
+            data: the file.
+            name: what messages call it.
+            format: PIL format name of the result; None = that of the drawing, or PNG where it cannot be written.
+
+        Raises:
+            InputError: the drawing, or a hint, cannot be used.
+            ModelError: the model fails on this picture.
+            OutputError: the format cannot hold this picture.
+        """
+        try:
+            picture = open_picture(Named(data, name), max_pixels=self.max_pixels)
+            size = picture.rgb.shape[1], picture.rgb.shape[0]
+            format = format or writable_format(picture.format)
+            if self.colored == "force" or not is_colored(picture.rgb):
+                return Painted(self._color(picture, format), "colored", size)
+            if self.colored == "skip":
+                return Painted(b"", "skipped", size)
+            if picture.format != format:
+                data = encode_picture(
+                    picture.rgb, format=format, alpha=picture.alpha, dpi=picture.dpi, quality=self.quality
+                )
+            return Painted(data, "copied", size)
+        except MemoryError as error:
+            raise InputError(f"{name}: there is not enough memory for this picture") from error
+        except OutputError as error:  # it does not know the name
+            raise OutputError(f"{name}: {error}") from error
+
+    def _color(self, picture: Picture, format: str) -> bytes:
+        rgb = self.colorizer.colorize_picture(picture, hints=self.hints, lines=self.lines, clean=self.clean)
+        return encode_picture(
+            rgb, format=format, alpha=picture.alpha, dpi=picture.dpi, quality=self.quality, metadata=self.metadata
+        )
+
+
+class Named(io.BytesIO):
+    """Bytes of a file that open_picture can name in its messages."""
+
+    def __init__(self, data: bytes, name: str) -> None:
+        super().__init__(data)
+        self.name = name
+
+
+def writable_format(format: str) -> str:
+    """Return a PIL format name, or PNG for those that can only be read."""
+    return format if format in SAVE_SUFFIXES.values() else "PNG"

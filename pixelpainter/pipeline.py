@@ -1,0 +1,43 @@
+"""Work on several things at once, with bounded memory and results in order."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def in_order(work: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Generator[Result, None, None]:
+    """Yield ``work(item)`` for each item, in order, while other items are being worked on in threads.
+
+    One thread takes one picture from its file to its result: while it encodes, another one runs the
+    network. That keeps all cores busy without a queue between the steps. At most three times as many
+    items as workers are underway or waiting to be fetched.
+
+    Args:
+        work: may be called from several threads at once.
+        items: read as they are needed, in the calling thread.
+        workers: number of threads; with 1, everything happens in the calling thread.
+
+    Raises:
+        BaseException: what ``work`` raises; items that were not begun are dropped, the others end first.
+    """
+    if workers == 1:
+        yield from map(work, items)
+        return
+    underway: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(workers, "pixelpainter") as pool:
+        try:
+            for item in items:
+                underway.append(pool.submit(work, item))
+                if len(underway) == 3 * workers:  # one slow item shall not stop the others at once
+                    yield underway.popleft().result()
+            while underway:
+                yield underway.popleft().result()
+        finally:
+            for future in underway:
+                future.cancel()

@@ -1,0 +1,236 @@
+"""Decide which pictures and archives are colored, and where each result goes.
+
+A job is one picture or archive and the file its result goes to. `plan_file` and `plan_folder` make jobs
+from what the user names; they read folders, but never a file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePath
+from typing import Literal
+
+from pixelpainter.errors import InputError, OutputError, PixelPainterError
+from pixelpainter.imaging import PICTURE_SUFFIXES, SAVE_SUFFIXES
+
+ARCHIVE_SUFFIXES = frozenset({".cbz", ".zip"})
+FormatName = Literal["png", "jpg", "webp", "tiff", "keep"]
+
+_KEPT_SUFFIXES = {".jfif": ".jpg", ".jpe": ".jpg"}  # read, and written under their usual name
+_LOSSLESS = ".png"  # every browser and paint program reads it
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture or archive to color.
+
+    Attributes:
+        source: the drawing, or the archive of drawings.
+        target: the file for the result.
+        place: the target's path under the output folder, with slashes: the same on every machine.
+        problem: why this job cannot be done, known before it starts.
+    """
+
+    source: Path
+    target: Path
+    place: str = ""
+    problem: PixelPainterError | None = None
+
+    @property
+    def is_archive(self) -> bool:
+        """Whether the source is an archive."""
+        return is_archive(self.source)
+
+
+def is_archive(path: PurePath) -> bool:
+    """Tell by its name whether a file is an archive of pictures."""
+    return path.suffix.lower() in ARCHIVE_SUFFIXES
+
+
+def is_picture(path: PurePath) -> bool:
+    """Tell by its name whether a file is a picture that can be read."""
+    return path.suffix.lower() in PICTURE_SUFFIXES
+
+
+def result_suffix(source: PurePath, format: FormatName | None = None) -> str:
+    """Return the suffix of a result, with its dot. None = PNG. An archive stays an archive."""
+    suffix = source.suffix
+    if is_archive(source):
+        return suffix
+    if format in (None, "png"):
+        return _LOSSLESS
+    if format != "keep":
+        return f".{format}"
+    if suffix.lower() in SAVE_SUFFIXES:
+        return suffix
+    return _KEPT_SUFFIXES.get(suffix.lower(), _LOSSLESS)
+
+
+def plan_file(source: Path, target: Path | None = None, format: FormatName | None = None) -> Job:
+    """Return the job of a single file; without a target, NAME_color.png beside it."""
+    if target is None:
+        target = source.with_name(f"{source.stem}_color{result_suffix(source, format)}")
+    problem = None
+    if is_archive(source) and not is_archive(target):
+        problem = OutputError(f"{target}: an archive becomes an archive; name a file ending in .cbz or .zip")
+    elif not is_archive(source) and target.suffix.lower() not in SAVE_SUFFIXES:
+        problem = OutputError(
+            f"{target}: cannot write this kind of file; use one of {', '.join(sorted(SAVE_SUFFIXES))}"
+        )
+    return Job(source, target, target.name, problem)
+
+
+def plan_folder(
+    sources: Sequence[Path],
+    output: Path,
+    *,
+    format: FormatName | None = None,
+    patterns: Sequence[str] = (),
+    exclude: Collection[Path] = (),
+) -> list[Job]:
+    """Return the jobs that color files and folders into one folder.
+
+    A file goes to OUTPUT/NAME.png. A folder is searched with its sub-folders, and its tree mirrored:
+    under OUTPUT itself if it is the only source, else under OUTPUT/FOLDER. Hidden files and the
+    output folder are no input. Where two results would have one name, the drawing that has this name
+    itself gets it and the others keep their suffix (``a.jpg`` beside ``a.png`` becomes ``a.jpg.png``).
+
+    Args:
+        sources: files and folders.
+        output: the folder for the results; it need not exist.
+        format: kind of the results.
+        patterns: of the files in folders, take only those that match one of these. A pattern with a
+            slash is compared with the path inside the folder (``*`` matches slashes too), else with
+            the name.
+        exclude: files in folders that are no drawings, such as a contact sheet of the last run.
+
+    Raises:
+        OutputError: the output folder is one of the sources.
+    """
+    found: dict[str, tuple[Path, Path]] = {}  # absolute path -> path as given, place under the output
+    problems: list[Job] = []
+    not_drawings = {os.path.abspath(path) for path in exclude}  # noqa: PTH100 (no symlinks)
+    for source in sources:
+        if not source.is_dir():
+            found.setdefault(os.path.abspath(source), (source, Path(source.name)))  # noqa: PTH100
+            continue
+        if _same_file(source, output):
+            raise OutputError(f"{output}: the output folder must not be the folder of the drawings")
+        prefix = Path(source.resolve().name) if len(sources) > 1 else Path()
+        files, unreadable = _find_files(source, output)
+        chosen = [file for file in files if _matches(file.relative_to(source).as_posix(), patterns)]
+        problems += unreadable or ([] if chosen else [_nothing_found(source, output, patterns)])
+        for file in chosen:
+            absolute = os.path.abspath(file)  # noqa: PTH100
+            if absolute not in not_drawings:
+                found.setdefault(absolute, (file, prefix / file.relative_to(source)))
+    names = name_results([place for _, place in found.values()], partial(result_suffix, format=format))
+    jobs = [Job(file, output / name, name.as_posix()) for (file, _), name in zip(found.values(), names, strict=True)]
+    return _without_loss(jobs) + problems
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Read I/N, the I-th of N parts, counted from 1. Raises ValueError."""
+    index, slash, count = text.partition("/")
+    if not (slash and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
+        raise ValueError(f"{text!r} is not I/N with I from 1 to N (such as 2/8)")
+    return int(index), int(count)
+
+
+def take_shard(jobs: Sequence[Job], shard: tuple[int, int]) -> list[Job]:
+    """Return one part of the jobs. Which part a job is in depends on its place under the output alone."""
+    index, count = shard
+
+    def part(job: Job) -> int:
+        digest = hashlib.sha256((job.place or job.source.name).encode("utf-8", "surrogateescape")).digest()
+        return int.from_bytes(digest[:8]) % count + 1
+
+    return [job for job in jobs if part(job) == index]
+
+
+def name_results(places: Sequence[Path], suffix_of: Callable[[Path], str], taken: Collection[Path] = ()) -> list[Path]:
+    """Return a result's name for each drawing's place; no name occurs twice.
+
+    Args:
+        places: where the drawings lie, relative paths.
+        suffix_of: the suffix of each one's result.
+        taken: names that belong to other files.
+    """
+    wanted = [place.with_suffix(suffix_of(place)) for place in places]
+    uses = Counter(wanted)
+    names: dict[int, Path] = {}
+    used = set(taken)
+    # Drawings that already have the name come first: adding a.jpg to a folder never renames a.png's result.
+    order = sorted(range(len(places)), key=lambda index: (places[index] != wanted[index], places[index]))
+    for index in order:
+        place, name = places[index], wanted[index]
+        if place != name and (uses[name] > 1 or name in used):
+            name = place.with_name(place.name + name.suffix)
+        number = 2
+        while name in used:
+            name = place.with_name(f"{place.name}_{number}{name.suffix}")
+            number += 1
+        used.add(name)
+        names[index] = name
+    return [names[index] for index in range(len(places))]
+
+
+def _matches(path: str, patterns: Sequence[str]) -> bool:
+    name = path.rpartition("/")[2]
+    return not patterns or any(fnmatch.fnmatchcase(path if "/" in glob else name, glob) for glob in patterns)
+
+
+def _nothing_found(source: Path, output: Path, patterns: Sequence[str]) -> Job:
+    """Return a job whose problem is that a folder holds nothing to color."""
+    kinds = f" that match {' or '.join(patterns)}" if patterns else ""
+    suffixes = ", ".join(sorted(PICTURE_SUFFIXES | ARCHIVE_SUFFIXES))
+    return Job(
+        source, output, problem=InputError(f"{source}: there are no pictures{kinds} in this folder ({suffixes})")
+    )
+
+
+def _without_loss(jobs: list[Job]) -> list[Job]:
+    """Give a problem to each job whose result would replace a drawing of this run."""
+    existing = [os.path.realpath(job.target) if os.path.lexists(job.target) else None for job in jobs]
+    if not any(existing):
+        return jobs
+    drawings = {os.path.realpath(job.source) for job in jobs}
+    return [
+        dataclasses.replace(job, problem=OutputError(f"{job.target}: the result would replace a drawing"))
+        if target in drawings
+        else job
+        for job, target in zip(jobs, existing, strict=True)
+    ]
+
+
+def _find_files(folder: Path, output: Path) -> tuple[list[Path], list[Job]]:
+    """Return pictures and archives under a folder, sorted, and a job with a problem per unreadable sub-folder."""
+    unreadable: list[Job] = []
+
+    def note(error: OSError) -> None:
+        problem = InputError(f"{error.filename}: the folder cannot be read ({error.strerror})")
+        unreadable.append(Job(Path(error.filename), output, problem=problem))
+
+    found: list[Path] = []
+    for parent, folders, files in os.walk(folder, onerror=note):
+        here = Path(parent)
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and not _same_file(here / name, output)
+        )
+        names = (Path(name) for name in files if not name.startswith("."))
+        found += [here / name for name in names if is_picture(name) or is_archive(name)]
+    return sorted(found), unreadable
+
+
+def _same_file(first: Path, second: Path) -> bool:
+    try:
+        return first.samefile(second)
+    except OSError:  # one of them does not exist
+        return False

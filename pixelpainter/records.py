@@ -1,0 +1,173 @@
+"""What made each result in an output folder, so that a second run knows which ones are up to date.
+
+OUTPUT/.pixelpainter/records.jsonl holds one line of JSON per result. A line is appended, and safe on the disk,
+*before* the result gets its name: a file that no line knows was not made by this program, or was changed since, and
+is never replaced. A line whose result never came harms nobody, and neither does a line that was cut off.
+
+Every line is one write in append mode, so processes on one machine may share the file. Network folders do not
+promise that, so every shard of a job array has a file of its own; all are read.
+
+Results are known by their content, not by size and time: copying or restoring a tree changes times, and an edit may
+keep the size.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from collections import defaultdict
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Literal, Self
+
+from pixelpainter.errors import OutputError
+from pixelpainter.saving import short_reason
+
+RECORD_FOLDER = ".pixelpainter"
+
+# Where files cannot be linked, a result's name is reserved with an empty file before the result comes.
+_NOTHING = hashlib.sha256().hexdigest()
+
+State = Literal["missing", "current", "outdated", "foreign"]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What made one result.
+
+    Attributes:
+        place: the result's path under the output folder, with slashes.
+        result: SHA-256 of the result.
+        source: SHA-256 of the drawing.
+        made_by: fingerprint of model, settings and program.
+        whole: whether everything went well; the result of an archive with a damaged page is not whole.
+    """
+
+    place: str
+    result: str
+    source: str
+    made_by: str
+    whole: bool = True
+
+
+class Records:
+    """The records of one output folder; may be used by many threads and processes at once."""
+
+    def __init__(self, output: Path, shard: tuple[int, int] | None = None) -> None:
+        """Read what earlier runs have left; nothing is written before the first `add`.
+
+        Args:
+            output: the output folder; it need not exist.
+            shard: which part of a job array this is.
+
+        Raises:
+            OutputError: there are records, but they cannot be read.
+        """
+        name = "records.jsonl" if shard is None else f"records-{shard[0]}-of-{shard[1]}.jsonl"
+        self._file = output / RECORD_FOLDER / name
+        self._descriptor: int | None = None
+        self._lock = threading.Lock()
+        self._known: dict[str, list[Record]] = defaultdict(list)
+        try:
+            for file in sorted(self._file.parent.glob("records*.jsonl")):
+                self._read(file)
+        except OSError as error:
+            raise OutputError(f"{error.filename}: cannot be read ({short_reason(error)})") from error
+
+    def __enter__(self) -> Self:
+        """Return the records; leaving the block closes the file."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the file."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def state(self, place: str, target: Path, source: str, made_by: str) -> State:
+        """Tell what the file of a result is.
+
+        Args:
+            place: the result's path under the output folder.
+            target: the same as a path of this machine.
+            source: SHA-256 of the drawing.
+            made_by: fingerprint of model, settings and program.
+
+        Returns:
+            "missing"; "current": made of this drawing in this way; "outdated": made by this program of
+            something else; "foreign": not made by this program, or changed since.
+        """
+        if not os.path.lexists(target):
+            return "missing"
+        content = hash_file(target)
+        known = self._known.get(place, [])
+        ours = [record for record in known if content in (record.result, _NOTHING)]
+        wanted = Record(place, content, source, made_by)
+        if wanted in ours:
+            return "current"
+        return "outdated" if ours else "foreign"
+
+    def add(self, record: Record) -> None:
+        """Note what makes a result; call this before the result gets its name.
+
+        Raises:
+            OutputError: the record cannot be written.
+        """
+        line = json.dumps(asdict(record)).encode() + b"\n"
+        with self._lock:
+            try:
+                if self._descriptor is None:
+                    self._descriptor = self._open()
+                if os.write(self._descriptor, line) != len(line):
+                    raise OSError("the disk is full")
+                self._known[record.place].append(record)
+            except OSError as error:
+                raise OutputError(f"{self._file}: cannot be written ({short_reason(error)})") from error
+        os.fsync(self._descriptor)  # outside the lock: several threads may wait for the disk at once
+
+    def _open(self) -> int:
+        """Open the file for appending, after a line that was cut off on a line of its own."""
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self._file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+        size = os.fstat(descriptor).st_size
+        os.lseek(descriptor, max(size - 1, 0), os.SEEK_SET)
+        if os.read(descriptor, 1) not in (b"", b"\n"):
+            os.write(descriptor, b"\n")
+        return descriptor
+
+    def _read(self, file: Path) -> None:
+        """Take in the records of a file; lines that are none (cut off, of a newer version) are passed over."""
+        with file.open("rb") as lines:
+            for line in lines:
+                try:
+                    record = Record(**json.loads(line))
+                except (ValueError, TypeError):
+                    continue
+                self._known[record.place].append(record)
+
+
+def hash_bytes(data: bytes) -> str:
+    """Return the SHA-256 of bytes, in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal; of what is no readable file, an empty text."""
+    try:
+        with path.open("rb") as stream:
+            return hash_stream(stream)
+    except OSError:  # a folder, a broken link
+        return ""
+
+
+def hash_stream(stream: BinaryIO) -> str:
+    """Return the SHA-256 of the rest of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    while piece := stream.read(1 << 20):
+        digest.update(piece)
+    return digest.hexdigest()
