@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import importlib
 import logging
 import os
 import threading
@@ -13,40 +14,27 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from PIL import (
-    BmpImagePlugin,
-    GifImagePlugin,
-    Image,
-    ImageFile,
-    JpegImagePlugin,
-    PngImagePlugin,
-    PpmImagePlugin,
-    TiffImagePlugin,
-    WebPImagePlugin,
-)
+from PIL import ExifTags, Image, ImageFile
 
 from pixelpainter.errors import InputError
-from pixelpainter.saving import SAVE_SUFFIXES, short_reason
+from pixelpainter.saving import SAVE_SUFFIXES, short_reason, valid_dpi
 
 # PIL logs some errors that it also raises; without any handler Python would print them.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
-# PIL's own factory for JPEG looks for further pictures in the file and warns when that list is
-# broken; only the first picture is wanted, so the plain class is used.
-_READERS: dict[str, Any] = {
-    plugin.format: (plugin, Image.OPEN[plugin.format][1])
-    for plugin in (
-        PngImagePlugin.PngImageFile,
-        JpegImagePlugin.JpegImageFile,
-        WebPImagePlugin.WebPImageFile,
-        TiffImagePlugin.TiffImageFile,
-        GifImagePlugin.GifImageFile,
-        BmpImagePlugin.BmpImageFile,
-        PpmImagePlugin.PpmImageFile,
-    )
-}
-if ".avif" in SAVE_SUFFIXES:
-    _READERS["AVIF"] = Image.OPEN["AVIF"]
+# Format, the first bytes of its files, and PIL's module and class, imported when a file asks for them: all of them
+# cost as much as coloring a small drawing. PIL's own factory for JPEG looks for further pictures in the file and
+# warns when that list is broken; only the first picture is wanted, so the plain class is used.
+_READERS: tuple[tuple[str, tuple[bytes, ...], str, str], ...] = (
+    ("PNG", (b"\x89PNG",), "PngImagePlugin", "PngImageFile"),
+    ("JPEG", (b"\xff\xd8",), "JpegImagePlugin", "JpegImageFile"),
+    ("WEBP", (b"RIFF",), "WebPImagePlugin", "WebPImageFile"),
+    ("TIFF", (b"II", b"MM"), "TiffImagePlugin", "TiffImageFile"),
+    ("GIF", (b"GIF8",), "GifImagePlugin", "GifImageFile"),
+    ("BMP", (b"BM",), "BmpImagePlugin", "BmpImageFile"),
+    ("PPM", (b"P",), "PpmImagePlugin", "PpmImageFile"),
+    *([("AVIF", (b"\0\0\0",), "AvifImagePlugin", "AvifImageFile")] if ".avif" in SAVE_SUFFIXES else []),
+)
 
 
 def decode_picture(stream: BinaryIO, name: str, max_pixels: int) -> ImageFile.ImageFile:
@@ -56,14 +44,14 @@ def decode_picture(stream: BinaryIO, name: str, max_pixels: int) -> ImageFile.Im
         InputError: no picture, cut off, or more than ``max_pixels``. Damage raises whatever PIL raises: see
             ``errors_named``.
     """
-    _silence_metadata_remarks()
+    _silence_remarks()
     prefix = stream.read(16)
     if not prefix:
         raise InputError(f"{name}: the file is empty")
-    accepted = (factory for factory, accept in _READERS.values() if accept(prefix) is True)
-    factory = next(accepted, None)
+    factory = _find_reader(prefix)
     if factory is None:
-        raise InputError(f"{name}: not a picture, or of an unknown kind; PixelPainter reads {', '.join(_READERS)}")
+        known = ", ".join(format for format, *_ in _READERS)
+        raise InputError(f"{name}: not a picture, or of an unknown kind; PixelPainter reads {known}")
     stream.seek(0)
     image: ImageFile.ImageFile = factory(stream, "")
     pixels = image.width * image.height
@@ -74,12 +62,31 @@ def decode_picture(stream: BinaryIO, name: str, max_pixels: int) -> ImageFile.Im
         )
     if image.format == "TIFF":
         _silence_libtiff()
+        _turn_resolution(image)
     if image.format == "PNG":
         _match_transparency_to_depth(image)
     image.load()
     if image.format == "PNG" and not _has_png_end(stream):
         raise InputError(f"{name}: the file is cut off; make or fetch it again")
     return image
+
+
+def _find_reader(prefix: bytes) -> Any:
+    """Return PIL's class for a file that begins with these 16 bytes, None where there is none."""
+    for format, beginnings, module, name in _READERS:
+        if prefix.startswith(beginnings):
+            plugin = importlib.import_module(f"PIL.{module}")
+            accept = Image.OPEN[format][1]
+            return getattr(plugin, name) if accept is None or accept(prefix) is True else None
+    return None
+
+
+def _turn_resolution(image: Any) -> None:
+    """Exchange the resolutions of a TIFF that lies on its side: PIL turns its pixels, and only them, on loading."""
+    with contextlib.suppress(Exception):  # PIL promises nothing about damaged tags
+        dpi = valid_dpi(image.info.get("dpi"))
+        if dpi and image.tag_v2.get(ExifTags.Base.Orientation) in (5, 6, 7, 8):
+            image.info["dpi"] = (dpi[1], dpi[0])
 
 
 def _match_transparency_to_depth(image: ImageFile.ImageFile) -> None:
@@ -106,15 +113,16 @@ _warnings_lock = threading.Lock()
 _METADATA_PLUGINS = r"PIL\.(Tiff|Png)ImagePlugin$"
 
 
-def _silence_metadata_remarks() -> None:
-    """Let PIL's remarks on damaged EXIF, TIFF tags and animation headers pass in silence.
+def _silence_remarks() -> None:
+    """Let PIL's remarks on damaged EXIF, TIFF tags and animation headers pass in silence, and those on large frames.
 
-    ``warnings.catch_warnings`` is not safe in threads, so a filter is added, for these two modules only.
-    It is looked for each time because others (pytest) replace the list of filters.
+    PIL's limit of pixels is not ours (``max_pixels``). ``warnings.catch_warnings`` is not safe in threads, so filters
+    are added, the first for two modules only. They are looked for each time because others (pytest) replace the list.
     """
     with _warnings_lock:
         module = warnings.filters[0][3] if warnings.filters else None
         if getattr(module, "pattern", module) != _METADATA_PLUGINS:
+            warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
             warnings.filterwarnings("ignore", category=UserWarning, module=_METADATA_PLUGINS)
 
 
@@ -135,5 +143,10 @@ def errors_named(name: str) -> Iterator[None]:
         raise
     except MemoryError as error:
         raise InputError(f"{name}: not enough memory for this picture") from error
+    except Image.DecompressionBombError as error:  # PIL's own limit of frames and tiles, 179 million pixels
+        raise InputError(f"{name}: too large for the library that reads it ({short_reason(error)})") from error
     except Exception as error:  # decoders of foreign bytes raise nearly anything
-        raise InputError(f"{name}: damaged or cut off ({short_reason(error)}); make or fetch it again") from error
+        raise InputError(
+            f"{name}: damaged, cut off, or of a rare kind ({short_reason(error)}); make or fetch it again, or save it "
+            "as an 8-bit PNG"
+        ) from error

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageCms
+from PIL import ExifTags, Image
 
 from pixelpainter.decoding import decode_picture, errors_named
 from pixelpainter.errors import InputError
@@ -57,9 +57,6 @@ _UPRIGHT: dict[int, Callable[[Pixels], Pixels]] = {
     7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
     8: lambda pixels: pixels[:, ::-1].swapaxes(0, 1),
 }
-_PROBE = Image.fromarray(
-    np.stack(np.meshgrid(*[np.linspace(0, 255, 9).astype(np.uint8)] * 3), axis=-1).reshape(27, 27, 3)
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,7 +188,7 @@ def _split_alpha(image: Image.Image) -> tuple[Image.Image, Pixels | None]:
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         values, transparent = np.asarray(image), image.info.get("transparency")
         alpha = np.where(values == transparent, 0, 255).astype(np.uint8) if isinstance(transparent, int) else None
-        return Image.fromarray(_to_eight_bits(values)), alpha
+        return Image.fromarray(_to_eight_bits(values, *_tiff_range(image))), alpha
     if image.mode in ("La", "RGBa"):
         image = image.convert(image.mode.upper())
     if image.has_transparency_data:
@@ -203,26 +200,43 @@ def _split_alpha(image: Image.Image) -> tuple[Image.Image, Pixels | None]:
     return image.convert("L" if image.mode == "1" else "RGB"), None
 
 
-def _to_eight_bits(values: NDArray[Any]) -> Pixels:
-    """Scale unsigned 16-bit, signed 32-bit or float values (H, W) to uint8, judging the range by the largest."""
+def _tiff_range(image: Image.Image) -> tuple[int, bool]:
+    """Return the largest value that the samples of a TIFF can have, 0 if unknown, and whether 0 is white.
+
+    PIL unpacks samples of 12 bits and signed ones as they are, and turns white-is-zero of up to 8 bits only.
+    """
+    tags = getattr(image, "tag_v2", None) or {}
+    try:
+        bits, signed = int(tags.get(258, (0,))[0]), tags.get(339, (1,))[0] == 2
+        return (1 << bits - signed) - 1 if 8 < bits <= 16 else 0, tags.get(262) == 0
+    except Exception:  # PIL promises nothing about damaged tags
+        return 0, False
+
+
+def _to_eight_bits(values: NDArray[Any], largest: int, inverted: bool) -> Pixels:
+    """Scale unsigned 16-bit, signed 32-bit or float values (H, W) to uint8; without a range, judge by the largest."""
     if values.dtype.kind == "u":
-        values = values >> 8
-        return values.astype(np.uint8)
+        values = values >> max((largest or 65535).bit_length() - 8, 0)
+        return (255 - values if inverted else values).astype(np.uint8)
     with np.errstate(all="ignore"):
         values = np.nan_to_num(values, nan=0.0, posinf=np.inf, neginf=-np.inf)
-        largest = float(values.max(initial=0, where=np.isfinite(values)))
-        if values.dtype.kind == "f" and largest <= 2:  # 0 to 1, and a little more where a filter overshot
+        top = largest or float(values.max(initial=0, where=np.isfinite(values)))
+        if values.dtype.kind == "f" and top <= 2:  # 0 to 1, and a little more where a filter overshot
             values = values * 255
-        elif 255 < largest <= 65535:
-            values = values // 256
-        elif largest > 65535:
+        elif largest:
             values = values * (255 / largest)
+        elif 255 < top <= 65535:
+            values = values // 256
+        elif top > 65535:
+            values = values * (255 / top)
         values = np.rint(np.clip(values, 0, 255))
         return values.astype(np.uint8)
 
 
 def _in_srgb(color: Image.Image, profile: bytes) -> Image.Image:
     """Convert an image (L, RGB, CMYK) by its ICC profile; a broken or foreign profile changes nothing."""
+    from PIL import ImageCms  # most drawings have no profile
+
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if source.profile.xcolor_space.strip() != {"L": "GRAY"}.get(color.mode, color.mode):
@@ -231,7 +245,9 @@ def _in_srgb(color: Image.Image, profile: bytes) -> Image.Image:
         transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), color.mode, "RGB", intent)
         # Most profiles are sRGB itself: 3 ms to find out, 30 ms per megapixel and rounding errors to apply.
         if color.mode == "RGB":
-            probe, answer = (np.asarray(image, np.int16) for image in (_PROBE, transform.apply(_PROBE)))
+            steps = np.linspace(0, 255, 9).astype(np.uint8)
+            colors = Image.fromarray(np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(27, 27, 3))
+            probe, answer = (np.asarray(image, np.int16) for image in (colors, transform.apply(colors)))
             if np.abs(probe - answer).max() <= 1:
                 return color
         return transform.apply(color)
