@@ -1,0 +1,59 @@
+import threading
+import time
+
+import pytest
+
+from pixelpainter.pipeline import in_order
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_results_come_in_order(workers):
+    def slow_first(number: int) -> int:
+        time.sleep(0.02 if number % 3 == 0 else 0)
+        return number * number
+
+    assert list(in_order(slow_first, range(20), workers)) == [number * number for number in range(20)]
+    assert list(in_order(slow_first, [], workers)) == []
+
+
+def test_several_are_worked_on_at_once():
+    both = threading.Barrier(2, timeout=20)
+    assert sorted(in_order(lambda item: both.wait(), range(4), 2)) == [0, 0, 1, 1]
+
+
+def test_items_are_fetched_only_as_needed():
+    fetched = 0
+
+    def items():
+        nonlocal fetched
+        for number in range(1000):
+            fetched += 1
+            yield number
+
+    results = in_order(lambda number: number, items(), 2)
+    assert fetched == 0
+    for number in range(10):
+        assert next(results) == number
+        assert fetched <= number + 6
+    results.close()
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_an_error_ends_it_and_drops_what_was_not_begun(workers, error):
+    begun = []
+
+    def work(number: int) -> int:
+        begun.append(number)
+        if number == 3:
+            raise error
+        time.sleep(0.01)
+        return number
+
+    results = []
+    with pytest.raises(error):
+        for result in in_order(work, range(1000), workers):
+            results.append(result)  # noqa: PERF402
+    assert results == [0, 1, 2]
+    assert len(begun) <= 3 + 3 * workers + 1
+    assert threading.active_count() == 1 or not any("pixelpainter" in t.name for t in threading.enumerate())
