@@ -216,6 +216,14 @@ def test_dropout_differs_from_step_to_step_and_not_from_run_to_run():
     assert not torch.equal(one[0], one[1])
 
 
+def test_bf16_pays_only_where_the_hardware_has_it(monkeypatch):
+    """A T4 emulates bf16, slowly: torch calls that supported unless asked not to."""
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
+    assert not pays_bf16(torch.device("cuda"))
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    assert not pays_bf16(CPU)
+
+
 def test_learning_rates():
     constant, cosine = plain_config(), hints_config(learning_rate=1e-3)
     assert [learning_rate(constant, step, 10) for step in (0, 5, 10)] == [2e-4] * 3

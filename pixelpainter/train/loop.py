@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from pixelpainter.errors import TrainingError
 from pixelpainter.systems import SYSTEMS
@@ -93,7 +93,7 @@ def make_state(config: TrainConfig, device: torch.device) -> State:
 
     generator = place(system.make_generator(config))
     critic = place(system.make_critic(config)) if system.make_objective(config).uses_critic else None
-    ema = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(config.ema), use_buffers=True)
+    ema = AveragedModel(generator, multi_avg_fn=ramped_average(config.ema), use_buffers=True)
     return State(
         generator=generator,
         ema=ema if config.ema else None,
@@ -101,6 +101,25 @@ def make_state(config: TrainConfig, device: torch.device) -> State:
         generator_optimizer=optimizer(generator),
         critic_optimizer=None if critic is None else optimizer(critic),
     )
+
+
+def ramped_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:
+    """Return the rule by which averaged weights follow the trained ones.
+
+    After n steps the decay is min(decay, (1 + n) / (10 + n)), so that an average of a short run is not mostly made of
+    the untrained weights it started from.
+    """
+
+    def update(averages: list[Tensor], currents: list[Tensor], count: Tensor) -> None:
+        done = int(count)
+        weight = 1 - min(decay, (1 + done) / (10 + done))
+        for average, current in zip(averages, currents, strict=True):
+            if average.is_floating_point():
+                average.lerp_(current, weight)
+            else:
+                average.copy_(current)
+
+    return update
 
 
 def learning_rate(config: TrainConfig, step: int, total_steps: int) -> float:
@@ -113,7 +132,7 @@ def learning_rate(config: TrainConfig, step: int, total_steps: int) -> float:
 def pays_bf16(device: torch.device) -> bool:
     """Return whether bf16 arithmetic is faster than float32 on the device."""
     if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
