@@ -12,6 +12,7 @@ from tiny import hints_config, make_cache, plain_config
 from pixelpainter.errors import DataError, TrainingError
 from pixelpainter.train import run as run_module
 from pixelpainter.train.checkpoint import checkpoints, load_checkpoint
+from pixelpainter.train.loop import make_state, train
 from pixelpainter.train.run import Run, load_generator
 
 CPU = torch.device("cpu")
@@ -96,6 +97,14 @@ def test_tensorboard_can_read_the_log(tmp_path, training):
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
     assert [event.step for event in events.Scalars("losses/l1")] == [2, 4]
+
+
+def test_logged_losses_are_means_since_the_last_report(tmp_path, training):
+    run = start(tmp_path, training)
+    steps = train(make_state(CONFIG, CPU), CONFIG, run._make_batch, run.total_steps, CPU)
+    each = [record.terms["l1"].item() for record in steps]
+    reports = list(run)
+    assert [report.losses["l1"] for report in reports] == pytest.approx([np.mean(each[:2]), np.mean(each[2:])])
 
 
 def test_without_validation_there_are_no_figures(tmp_path, training):
