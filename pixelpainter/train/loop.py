@@ -18,6 +18,9 @@ from pixelpainter.train.config import TrainConfig
 from pixelpainter.train.objectives import Batch, Objective
 
 
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
+
 @dataclass
 class State:
     """What a run changes: networks, their averages, optimizers, and the number of steps done."""
@@ -103,14 +106,14 @@ def make_state(config: TrainConfig, device: torch.device) -> State:
     )
 
 
-def ramped_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:
+def ramped_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
     """Return the rule by which averaged weights follow the trained ones.
 
     After n steps the decay is min(decay, (1 + n) / (10 + n)), so that an average of a short run is not mostly made of
     the untrained weights it started from.
     """
 
-    def update(averages: list[Tensor], currents: list[Tensor], count: Tensor) -> None:
+    def update(averages: Tensors, currents: Tensors, count: Tensor | int) -> None:
         done = int(count)
         weight = 1 - min(decay, (1 + done) / (10 + done))
         for average, current in zip(averages, currents, strict=True):
