@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
-import os
+import functools
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,14 @@ from PIL import Image
 
 from pixelpainter.card import ModelCard
 from pixelpainter.compose import LineMode, compose
+from pixelpainter.devices import Device, active_device, available_cpus, first_line, load_session
 from pixelpainter.errors import InputError, ModelError
 from pixelpainter.hints import Hint, draw_hints
 from pixelpainter.hub import find_model
 from pixelpainter.imaging import Picture, letterbox, picture_from_array, picture_from_image
 from pixelpainter.lines import clean_drawing
+
+__all__ = ["Colorizer", "available_cpus"]
 
 PAPER = 255
 
@@ -33,25 +36,37 @@ class Colorizer:
     Attributes:
         file: the ONNX file.
         card: what the model reads, predicts and was made from.
+        device: where the model really runs.
     """
 
-    def __init__(self, model: str | Path | None = None, *, threads: int | None = None) -> None:
+    device: Device
+
+    def __init__(self, model: str | Path | None = None, *, threads: int | None = None, device: Device = "auto") -> None:
         """Load a model.
 
         Args:
             model: path of an ONNX file; None = the file that ``PIXELPAINTER_MODEL`` names, or the model
                 that comes with the package.
             threads: processor cores for one picture; None = all that this process may use.
+            device: "cpu", "cuda", or "auto": CUDA where it works, else the processor.
 
         Raises:
-            ModelError: the model is missing, is none of ours, is damaged, or is not for line drawings.
+            ModelError: the model is missing, is none of ours, is damaged, or is not for line drawings; or
+                "cuda" was named and does not work here: the message says why.
         """
         if threads is not None and threads < 1:
             raise ValueError(f"threads is {threads}, not 1 or more")
         self.file = find_model(model)
-        self._session = _load_session(self.file, threads or available_cpus())
+        self._session = load_session(self.file, threads=threads or available_cpus(), device=device)
+        self.device = active_device(self._session)
         self.card = ModelCard.from_metadata(self._session.get_modelmeta().custom_metadata_map, str(self.file))
         _check_contract(self.card, self._session, self.file)
+
+    @functools.cached_property
+    def model_hash(self) -> str:
+        """SHA-256 of the ONNX file; computed when it is first asked for, 1 ms per megabyte or less."""
+        with self.file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
 
     def colorize(
         self,
@@ -89,6 +104,8 @@ class Colorizer:
         result = Image.fromarray(rgb)
         if picture.alpha is not None:
             result.putalpha(Image.fromarray(picture.alpha))
+        if picture.dpi is not None:
+            result.info["dpi"] = picture.dpi
         return result
 
     def colorize_picture(
@@ -138,7 +155,7 @@ class Colorizer:
         try:
             answer: NDArray[np.float32] = np.asarray(self._session.run(["color"], inputs)[0])
         except Exception as error:  # onnxruntime's exceptions share no base of their own
-            raise ModelError(f"{self.file}: the model cannot be run ({_first_line(error)})") from error
+            raise ModelError(f"{self.file}: the model cannot be run ({first_line(error)})") from error
         if answer.shape != (1, 3, self.card.size, self.card.size) or not np.isfinite(answer).all():
             raise ModelError(
                 f"{self.file}: the model's answer is no picture (shape {answer.shape}, or numbers that are not "
@@ -146,68 +163,6 @@ class Colorizer:
             )
         picture: NDArray[np.float32] = answer[0]
         return picture
-
-
-def available_cpus() -> int:
-    """Return how many processor cores this process may use: affinity and control-group quota counted."""
-    if hasattr(os, "process_cpu_count"):  # Python >= 3.13
-        cores = os.process_cpu_count()
-    elif hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count()
-    return max(1, math.floor(min(cores or 1, _cgroup_cpus(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")))))
-
-
-def _cgroup_cpus(membership: Path, root: Path) -> float:
-    """Return the CPU quota of the control groups (version 1 and 2) of this process; infinity without one."""
-    try:
-        lines = membership.read_text().splitlines()
-    except OSError:
-        return math.inf
-    quota = math.inf
-    for line in lines:
-        _, controllers, group = line.split(":", 2)
-        if controllers and "cpu" not in controllers.split(","):
-            continue
-        base = root / "cpu" if controllers else root
-        folder = base / group.lstrip("/")
-        # Inside a container the group's own folder may not be visible: ask every level up to the root.
-        for level in (folder, *folder.parents):
-            quota = min(quota, _folder_quota(level))
-            if level == base:
-                break
-    return quota
-
-
-def _folder_quota(folder: Path) -> float:
-    """Return the CPUs that one control group allows: its quota divided by its period."""
-    try:
-        if (folder / "cpu.max").exists():
-            allowed, period = (folder / "cpu.max").read_text().split()
-        else:
-            allowed = (folder / "cpu.cfs_quota_us").read_text().strip()
-            period = (folder / "cpu.cfs_period_us").read_text().strip()
-        return math.inf if allowed in ("max", "-1") else int(allowed) / int(period)
-    except (OSError, ValueError):
-        return math.inf
-
-
-def _load_session(file: Path, threads: int) -> Any:
-    """Return the onnxruntime session of a file. Raises ModelError if the file is no ONNX model."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 4  # failures come back as exceptions; its warnings mean nothing to users
-    try:
-        return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's exceptions share no base of their own
-        raise ModelError(f"{file}: this is no ONNX model, or a damaged one ({_first_line(error)})") from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _check_contract(card: ModelCard, session: Any, file: Path) -> None:

@@ -8,7 +8,7 @@ from conftest import HINT_CARD, PLAIN_CARD, RAMP, SIZE, load, save_copy_model, s
 from PIL import Image
 
 from pixelpainter import Colorizer, ModelError
-from pixelpainter.colorize import _cgroup_cpus, available_cpus
+from pixelpainter.devices import available_cpus, cgroup_cpus
 from pixelpainter.errors import InputError
 from pixelpainter.hints import Hint
 from pixelpainter.imaging import open_picture
@@ -198,7 +198,7 @@ def test_quotas_of_control_groups(tmp_path, membership, files, cpus):
     for name, text in files.items():
         (tmp_path / "root" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "root" / name).write_text(text)
-    assert _cgroup_cpus(tmp_path / "membership", tmp_path / "root") == cpus
+    assert cgroup_cpus(tmp_path / "membership", tmp_path / "root") == cpus
 
 
 def test_threads_respect_affinity(monkeypatch):
