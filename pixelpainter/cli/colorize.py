@@ -88,7 +88,8 @@ def colorize(
         raise typer.Exit(progress.print_plan(plan, painter, records, overwrite=overwrite, as_json=as_json))
     data = painter.read_stream(sys.stdin.buffer, "stdin") if paths[0] == Path(STREAM) else None
     if destination == "stdout":
-        _color_to_stdout(painter.read(paths[0]) if data is None else data, str(paths[0]), painter, format, quiet=quiet)
+        data = painter.read(paths[0]) if data is None else data
+        _color_to_stdout(data, str(plan[0].source), painter, format, quiet=quiet)
         return
     if destination == "tree":
         clean_leftovers(dict.fromkeys(job.target.parent for job in plan))
@@ -126,7 +127,8 @@ def _plan(
 
     if destination in ("file", "stdout"):
         target = None if destination == "stdout" else output
-        return [plan.plan_file(paths[0], Path(target) if target else None, format)]
+        source = Path("stdin") if paths[0] == Path(STREAM) else paths[0]  # a name for messages
+        return [plan.plan_file(source, Path(target) if target else None, format)]
     assert output is not None
     exclude = [] if preview is None else [preview]
     jobs = plan.plan_folder(paths, Path(output), format=format, patterns=patterns, exclude=exclude)

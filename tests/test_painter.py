@@ -1,0 +1,159 @@
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import pixelpainter
+from pixelpainter.colorize import Colorizer
+from pixelpainter.errors import InputError, ModelError
+from pixelpainter.hints import Hint
+from pixelpainter.painter import Painter, writable_format
+
+
+def drawing(kind: str = "PNG", size: tuple[int, int] = (60, 90)) -> bytes:
+    pixels = np.full(size[::-1], 255, np.uint8)
+    pixels[::9, 5:50] = 0
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, kind)
+    return stream.getvalue()
+
+
+def painting(kind: str = "PNG") -> bytes:
+    y, x = np.mgrid[:90, :60]
+    stream = io.BytesIO()
+    Image.fromarray(np.stack([x * 4, 255 - y * 2, (x + y) % 256], axis=-1).astype(np.uint8)).save(stream, kind)
+    return stream.getvalue()
+
+
+def opened(data: bytes) -> Image.Image:
+    image = Image.open(io.BytesIO(data))
+    image.load()
+    return image
+
+
+@pytest.fixture(scope="module")
+def colorizer(plain_model):
+    return Colorizer(plain_model, threads=1)
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "TIFF"])
+def test_a_drawing_is_colored(colorizer, format):
+    painted = Painter(colorizer=colorizer).paint(drawing(), "a.png", format)
+    assert (painted.status, painted.size) == ("colored", (60, 90))
+    image = opened(painted.data)
+    assert (image.format, image.size) == (format, (60, 90))
+    assert np.ptp(np.asarray(image.convert("RGB")).astype(int), axis=-1).max() > 60
+
+
+def test_the_format_of_the_drawing_can_be_kept(colorizer):
+    painter = Painter(colorizer=colorizer)
+    assert opened(painter.paint(drawing("JPEG"), "a.png", None).data).format == "JPEG"
+    assert opened(painter.paint(drawing("GIF"), "a.gif", None).data).format == "PNG"
+    assert writable_format("") == "PNG"
+
+
+def test_what_is_colored_already(colorizer):
+    copy, skip, force = (Painter(colorizer=colorizer, colored=mode) for mode in ("copy", "skip", "force"))
+    data = painting()
+    assert copy.paint(data, "a.png", "PNG").data == data
+    assert copy.paint(data, "a.png", None).data == data
+    other = copy.paint(painting("GIF"), "a.gif", "WEBP")
+    assert (other.status, opened(other.data).format) == ("copied", "WEBP")
+    difference = np.asarray(opened(other.data).convert("RGB")).astype(int) - np.asarray(opened(data))
+    assert np.abs(difference).mean() < 12  # it is the same picture, in another format
+    skipped = skip.paint(data, "a.png", "PNG")
+    assert (skipped.status, skipped.data, skipped.size) == ("skipped", b"", (60, 90))
+    forced = force.paint(data, "a.png", "PNG")
+    assert (forced.status, forced.data == data) == ("colored", False)
+    assert skip.paint(drawing(), "a.png", "PNG").status == "colored"
+
+
+def test_quality(colorizer):
+    small, large = (
+        Painter(colorizer=colorizer, quality=value).paint(drawing(), "a.png", "JPEG").data for value in (10, 100)
+    )
+    assert len(small) < len(large) / 2
+
+
+def test_metadata_says_what_made_the_picture(colorizer, plain_model):
+    import hashlib
+
+    painter = Painter(colorizer=colorizer, lines="none", clean=False)
+    texts = opened(painter.paint(drawing(), "a.png", "PNG").data).info
+    assert texts["Software"] == f"PixelPainter {pixelpainter.__version__}"
+    assert texts["Model"] == plain_model.name
+    assert texts["Model-SHA256"] == hashlib.sha256(plain_model.read_bytes()).hexdigest()
+    assert json.loads(texts["Settings"]) == {"lines": "none", "clean": False, "hints": []}
+    assert painter.paint(drawing(), "a.png", "PNG").data == painter.paint(drawing(), "b.png", "PNG").data
+
+
+def test_the_fingerprint_changes_with_all_that_changes_the_result(colorizer, hint_model):
+    settings = [
+        {},
+        {"lines": "none"},
+        {"lines": "model"},
+        {"clean": False},
+        {"colored": "force"},
+        {"quality": 50},
+        {"hints": (Hint(1, 2, (3, 4, 5)),)},
+        {"hints": (Hint(1, 2, (3, 4, 6)),)},
+        {"hints": (Hint(1, 2, (3, 4, 5), 2.0),)},
+        {"colorizer": Colorizer(hint_model, threads=1)},
+    ]
+    prints = [Painter(**{"colorizer": colorizer, **changed}).fingerprint for changed in settings]
+    assert len(set(prints)) == len(settings)
+    assert Painter(colorizer=colorizer, max_pixels=10).fingerprint == prints[0]
+
+
+def test_reading(colorizer, tmp_path):
+    painter = Painter(colorizer=colorizer, max_pixels=1)
+    path = tmp_path / "a.png"
+    path.write_bytes(bytes(painter.max_file_bytes))
+    assert len(painter.read(path)) == painter.max_file_bytes
+    with path.open("ab") as stream:
+        stream.write(b"x")
+    with pytest.raises(InputError, match="larger than any picture"):
+        painter.read(path)
+    with pytest.raises(InputError, match="cannot be opened"):
+        painter.read(tmp_path / "none.png")
+    with pytest.raises(InputError, match="folder"):
+        painter.read(tmp_path)
+
+
+def test_endless_files_are_not_read_to_their_end(colorizer):
+    with open("/dev/zero", "rb") as stream, pytest.raises(InputError, match="larger than any picture"):  # noqa: PTH123
+        Painter(colorizer=colorizer, max_pixels=1).read_stream(stream, "zero")
+
+
+def test_errors_name_the_picture(colorizer, monkeypatch):
+    painter = Painter(colorizer=colorizer, hints=(Hint(1, 1, (1, 2, 3)),))
+    with pytest.raises(InputError, match="reads no hints"):
+        painter.paint(drawing(), "a.png", "PNG")
+    with pytest.raises(InputError, match=r"^a\.png: not a picture"):
+        painter.paint(b"nothing", "a.png", "PNG")
+
+    def no_memory(*arguments, **settings):
+        raise MemoryError
+
+    monkeypatch.setattr(Colorizer, "colorize_picture", no_memory)
+    with pytest.raises(InputError, match=r"^a\.png: there is not enough memory"):
+        Painter(colorizer=colorizer).paint(drawing(), "a.png", "PNG")
+
+
+def test_a_model_error_stays_one(colorizer, monkeypatch):
+    def broken(*arguments, **settings):
+        raise ModelError("model.onnx: no")
+
+    monkeypatch.setattr(Colorizer, "colorize_picture", broken)
+    with pytest.raises(ModelError):
+        Painter(colorizer=colorizer).paint(drawing(), "a.png", "PNG")
+
+
+def test_a_picture_too_wide_for_the_format(colorizer):
+    from pixelpainter.errors import OutputError
+
+    wide = drawing(size=(17_000, 10))
+    with pytest.raises(OutputError, match=r"^a\.png: a picture of 17000x10 pixels does not fit WEBP"):
+        Painter(colorizer=colorizer).paint(wide, "a.png", "WEBP")
