@@ -55,7 +55,7 @@ def trained(pictures):
     config = hints_config(width=8, batch_size=4, learning_rate=3e-3, schedule="constant", ema=0.8)
     state = make_state(config, CPU)
     batches = BatchMaker(pictures, SYSTEMS[config.system].card, config, CPU)
-    records = train(state, config, lambda step: batches.training([0, 1, 2, 3], step), 25, CPU)
+    records = train(state, config, lambda step: batches.training([0, 1, 2, 3], step), 15, CPU)
     losses = [record.terms["l1"].item() for record in records]
     assert losses[-1] < losses[0] / 2
     return state.inference_generator.eval(), checkpoint_of(config, state)

@@ -11,7 +11,7 @@ from pixelpainter.errors import TrainingError
 from pixelpainter.nets.pix2pix import PatchCritic
 from pixelpainter.systems import SYSTEMS
 from pixelpainter.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from pixelpainter.train.loop import learning_rate, make_state, pays_bf16, train
+from pixelpainter.train.loop import learning_rate, make_state, pays_bf16, ramped_average, train
 from pixelpainter.train.objectives import ReconstructAndFool, fooling_loss
 
 CPU = torch.device("cpu")
@@ -138,7 +138,7 @@ def test_every_part_is_trained():
 
 
 def test_averaged_weights():
-    """The average starts as a copy of the first step and then moves by a tenth, running statistics too."""
+    """The average starts as a copy of the first step and follows, quickly at first; running statistics too."""
     config = CONFIGS["hints"]
     state = make_state(config, CPU)
     steps = [
@@ -147,8 +147,17 @@ def test_averaged_weights():
     ]
     for name, value in state.ema.module.state_dict().items():
         if value.is_floating_point():
-            expected = 0.9 * (0.9 * steps[0][name] + 0.1 * steps[1][name]) + 0.1 * steps[2][name]
-            torch.testing.assert_close(value, expected, rtol=1e-5, atol=1e-6)
+            after_two = 2 / 11 * steps[0][name] + 9 / 11 * steps[1][name]
+            torch.testing.assert_close(value, 3 / 12 * after_two + 9 / 12 * steps[2][name], rtol=1e-5, atol=1e-6)
+        else:
+            assert torch.equal(value, steps[2][name])
+
+
+@pytest.mark.parametrize(("done", "decay"), [(0, 0.1), (8, 0.5), (80, 0.9), (1000, 0.9)])
+def test_averages_ramp_up_to_their_decay(done, decay):
+    average, current = torch.tensor([1.0, 2.0]), torch.tensor([0.0, 0.0])
+    ramped_average(0.9)([average], [current], torch.tensor(done))
+    torch.testing.assert_close(average, decay * torch.tensor([1.0, 2.0]))
 
 
 @pytest.mark.parametrize("name", ["pix2pix", "hints"])

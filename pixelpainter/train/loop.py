@@ -17,7 +17,6 @@ from pixelpainter.train.batches import step_generator
 from pixelpainter.train.config import TrainConfig
 from pixelpainter.train.objectives import Batch, Objective
 
-
 Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
