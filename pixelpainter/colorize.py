@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Sequence
+from concurrent.futures import Future
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import cv2
@@ -35,13 +37,16 @@ class Colorizer:
 
     Attributes:
         file: the ONNX file.
-        card: what the model reads, predicts and was made from.
-        device: where the model really runs.
     """
 
-    device: Device
-
-    def __init__(self, model: str | Path | None = None, *, threads: int | None = None, device: Device = "auto") -> None:
+    def __init__(
+        self,
+        model: str | Path | None = None,
+        *,
+        threads: int | None = None,
+        device: Device = "auto",
+        background: bool = False,
+    ) -> None:
         """Load a model.
 
         Args:
@@ -49,6 +54,8 @@ class Colorizer:
                 that comes with the package.
             threads: processor cores for one picture; None = all that this process may use.
             device: "cpu", "cuda", or "auto": CUDA where it works, else the processor.
+            background: return at once and load meanwhile, so that a first picture can be read; all errors
+                but that of a missing model are raised by what needs the model first.
 
         Raises:
             ModelError: the model is missing, is none of ours, is damaged, or is not for line drawings; or
@@ -57,16 +64,42 @@ class Colorizer:
         if threads is not None and threads < 1:
             raise ValueError(f"threads is {threads}, not 1 or more")
         self.file = find_model(model)
-        self._session = load_session(self.file, threads=threads or available_cpus(), device=device)
-        self.device = active_device(self._session)
-        self.card = ModelCard.from_metadata(self._session.get_modelmeta().custom_metadata_map, str(self.file))
-        _check_contract(self.card, self._session, self.file)
+        self._loaded: Future[tuple[Any, ModelCard]] = Future()
+        load = functools.partial(self._load, threads or available_cpus(), device)
+        if background:
+            Thread(target=load, name="pixelpainter-model", daemon=True).start()
+        else:
+            load()
+            self._loaded.result()
+
+    def _load(self, threads: int, device: Device) -> None:
+        """Load session and card, or note why that is impossible."""
+        try:
+            session = load_session(self.file, threads=threads, device=device)
+            card = ModelCard.from_metadata(session.get_modelmeta().custom_metadata_map, str(self.file))
+            _check_contract(card, session, self.file)
+            self._loaded.set_result((session, card))
+        except BaseException as error:  # whoever needs the model gets it
+            self._loaded.set_exception(error)
+
+    @property
+    def card(self) -> ModelCard:
+        """What the model reads, predicts and was made from."""
+        return self._loaded.result()[1]
+
+    @property
+    def device(self) -> Device:
+        """Where the model really runs, "cpu" or "cuda"."""
+        return active_device(self._loaded.result()[0])
 
     @functools.cached_property
     def model_hash(self) -> str:
-        """SHA-256 of the ONNX file; computed when it is first asked for, 1 ms per megabyte or less."""
-        with self.file.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        """SHA-256 of the ONNX file; computed when it is first asked for, less than 1 ms per megabyte."""
+        try:
+            with self.file.open("rb") as stream:
+                return hashlib.file_digest(stream, "sha256").hexdigest()
+        except OSError as error:
+            raise ModelError(f"{self.file}: the model cannot be read any more ({error.strerror})") from error
 
     def colorize(
         self,
@@ -131,8 +164,10 @@ class Colorizer:
         elif hints:
             raise InputError(f"{self.file}: this model reads no hints; choose a model that does, or leave them out")
         inputs = {"picture": np.concatenate(channels)[None], **self._palette_input(palette)}
-        color = (self._run(inputs).transpose(1, 2, 0) + 1) / 2
-        return compose(ink, np.ascontiguousarray(color.clip(0, 1)), box, lines=lines)
+        color = np.ascontiguousarray((self._run(inputs).transpose(1, 2, 0) + 1) / 2).clip(0, 1)
+        if picture.alpha is None or lines != "original":
+            return compose(ink, color, box, lines=lines)
+        return _with_lines(compose(ink, color, box, lines="none"), ink, picture.alpha)
 
     def _palette_input(self, palette: NDArray[np.floating[Any]] | None) -> dict[str, NDArray[np.float32]]:
         """Return the palette input of the graph, if it has one: {"palette": (1, card.palette, 4) float32}."""
@@ -152,8 +187,9 @@ class Colorizer:
 
     def _run(self, inputs: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
         """Run the network once. Returns (3, size, size) float32, about [-1, 1]."""
+        session, _ = self._loaded.result()
         try:
-            answer: NDArray[np.float32] = np.asarray(self._session.run(["color"], inputs)[0])
+            answer: NDArray[np.float32] = np.asarray(session.run(["color"], inputs)[0])
         except Exception as error:  # onnxruntime's exceptions share no base of their own
             raise ModelError(f"{self.file}: the model cannot be run ({first_line(error)})") from error
         if answer.shape != (1, 3, self.card.size, self.card.size) or not np.isfinite(answer).all():
@@ -163,6 +199,21 @@ class Colorizer:
             )
         picture: NDArray[np.float32] = answer[0]
         return picture
+
+
+def _with_lines(layer: NDArray[np.uint8], ink: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Multiply lines over color in a picture that gets its transparency back.
+
+    ``ink`` was flattened on white: half transparent black is gray in it, and would become half transparent gray.
+
+    Args:
+        layer: (H, W, 3) uint8, the color; it is overwritten.
+        ink: (H, W) uint8, flattened.
+        alpha: (H, W) uint8.
+    """
+    opaque = cv2.bitwise_not(cv2.divide(cv2.bitwise_not(ink), np.maximum(alpha, 1), scale=255))
+    cv2.multiply(layer, cv2.cvtColor(opaque, cv2.COLOR_GRAY2RGB), layer, scale=1 / 255)
+    return layer
 
 
 def _check_contract(card: ModelCard, session: Any, file: Path) -> None:

@@ -1,4 +1,5 @@
 import dataclasses
+import hashlib
 import math
 from concurrent.futures import ThreadPoolExecutor
 
@@ -142,6 +143,35 @@ def test_many_threads_at_once(hinted):
 def test_the_card_is_there(hinted, hint_model):
     assert hinted.card == HINT_CARD
     assert hinted.file == hint_model
+
+
+def test_loading_in_the_background(hinted, hint_model, tmp_path):
+    drawing = page(90, 60)
+    colorizer = Colorizer(hint_model, background=True)
+    np.testing.assert_array_equal(np.asarray(colorizer.colorize(drawing)), np.asarray(hinted.colorize(drawing)))
+    assert (colorizer.card, colorizer.device) == (hinted.card, hinted.device)
+    with pytest.raises(ModelError, match=r"none\.onnx"):
+        Colorizer(tmp_path / "none.onnx", background=True)
+    damaged = Colorizer(save_plain_model(tmp_path / "foreign.onnx", None), background=True)
+    for _ in range(2):
+        with pytest.raises(ModelError, match="has no PixelPainter model card"):
+            damaged.colorize(drawing)
+
+
+def test_the_hash_is_that_of_the_file(tmp_path):
+    model = save_plain_model(tmp_path / "model.onnx")
+    colorizer, digest = Colorizer(model), hashlib.sha256(model.read_bytes()).hexdigest()
+    assert colorizer.model_hash == digest
+    late = Colorizer(model)
+    model.unlink()
+    with pytest.raises(ModelError, match="cannot be read any more"):
+        _ = late.model_hash
+
+
+def test_the_resolution_comes_back(plain):
+    drawing = page(60, 40)
+    drawing.info["dpi"] = (300, 150)
+    assert plain.colorize(drawing).info["dpi"] == (300, 150)
 
 
 def test_wrong_threads_are_the_callers_mistake(plain_model):

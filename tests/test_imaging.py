@@ -54,6 +54,19 @@ def png(width, height, depth, color, rows, extra=b""):
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + extra + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
 
+def pack_tiff(on, depth, zero_is_white=False, extra=()):
+    """Return a gray TIFF of a mask (H, W): all bits where it is set, else none. PIL writes only some of these."""
+    height, width = on.shape
+    bits = np.pad(np.repeat(on, depth, axis=1), ((0, 0), (0, -width * depth % 8)))
+    data = np.packbits(bits, axis=1).tobytes()
+    tags = {256: width, 257: height, 258: depth, 259: 1, 262: 0 if zero_is_white else 1, 277: 1, 278: height}
+    tags |= {279: len(data), **dict(extra)}
+    start = 8 + 2 + 12 * (len(tags) + 1) + 4
+    tags = sorted((tags | {273: start}).items())
+    entries = b"".join(struct.pack("<HHII", tag, 4 if tag in (273, 279) else 3, 1, value) for tag, value in tags)
+    return b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + entries + bytes(4) + data
+
+
 # --- modes ---------------------------------------------------------------------------------------
 
 
@@ -140,6 +153,18 @@ def test_deep_modes():
     expect(Image.fromarray(GRAY.astype(np.float32)), stacked(GRAY))
     strange = np.float32([[np.nan, -1, 0.5, 1.01, np.inf, -np.inf]])
     expect(Image.fromarray(strange), stacked(np.array([[0, 0, 128, 255, 255, 0]])))
+
+
+def test_tiff_depths():
+    """PIL leaves samples of 12 bits and signed ones as they are, and does not turn white-is-zero of 16 bits."""
+    on = np.array([[True, False, True]])
+    for depth, zero_is_white in [(8, 0), (8, 1), (12, 0), (16, 0), (16, 1)]:
+        rgb = read(pack_tiff(on, depth, zero_is_white)).rgb
+        np.testing.assert_array_equal(rgb[..., 0], on * 255 if not zero_is_white else 255 - on * 255)
+    half = pack_tiff(on, 12)[:-5] + bytes([0x80, 0x0F, 0xFF, 0x40, 0x00])  # samples 0x800, 0xFFF, 0x400
+    assert read(half).rgb[0, :, 0].tolist() == [0x80, 0xFF, 0x40]
+    signed = pack_tiff(on, 16, extra={339: 2})[:-6] + struct.pack("<3h", 0, 16384, 32767)
+    assert read(signed).rgb[0, :, 0].tolist() == [0, 128, 255]
 
 
 @pytest.mark.parametrize("color, names", [(0, "gray"), (2, "rgb"), (4, "gray-alpha"), (6, "rgb-alpha")])
@@ -245,10 +270,13 @@ def test_orientation(orientation, format):
     np.testing.assert_array_equal(picture.rgb, UPRIGHT[orientation](on_white(RGB, ALPHA)))
 
 
-def test_orientation_turns_the_resolution_too():
+@pytest.mark.parametrize("format", ["JPEG", "TIFF", "PNG"])
+@pytest.mark.parametrize("orientation", [1, 3, 5, 6, 8])
+def test_orientation_turns_the_resolution_too(format, orientation):
     exif = Image.Exif()
-    exif[0x0112] = 6
-    assert read(file_of(Image.fromarray(RGB), "JPEG", exif=exif, dpi=(300, 150))).dpi == (150, 300)
+    exif[0x0112] = orientation
+    dpi = read(file_of(Image.fromarray(RGB), format, exif=exif, dpi=(300, 150))).dpi
+    assert dpi == pytest.approx((150, 300) if orientation >= 5 else (300, 150), abs=0.02)
 
 
 def swapped_profile():
@@ -361,6 +389,17 @@ def test_limit_of_pil_is_not_ours(monkeypatch):
     """PIL warns above its global limit and refuses above twice that; only max_pixels counts here."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
     assert read(file_of(Image.fromarray(RGB))).rgb.shape == (6, 9, 3)
+
+
+def test_large_frames_are_no_reason_to_warn(monkeypatch):
+    """Where a frame of a GIF is larger than its screen PIL looks at its own limit, which warns or refuses."""
+    data = bytearray(file_of(Image.fromarray(GRAY), "GIF"))
+    data[6:10] = b"\1\0\1\0"
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40)
+    assert read(bytes(data)).rgb.shape == (6, 9, 3)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    with pytest.raises(InputError, match="too large for the library"):
+        read(bytes(data))
 
 
 @pytest.mark.skipif(not (Path(Image.__file__).parents[1] / "pillow.libs").exists(), reason="libtiff lies elsewhere")
