@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-from pixelpainter.archives import ArchiveResult, color_archive
 from pixelpainter.atomic import new_file
 from pixelpainter.errors import InputError, OutputError
 from pixelpainter.imaging import SAVE_SUFFIXES
@@ -170,6 +169,8 @@ _NOTES: dict[PaintStatus, tuple[str, ...]] = {
 def _color_archive(
     job: Job, painter: Painter, records: Records | None, overwrite: bool, format: FormatName | None, workers: int
 ) -> JobResult:
+    from pixelpainter.archives import ArchiveResult, color_archive  # zipfile costs a single picture 10 ms
+
     source, made_by = hash_file(job.source), _made_by(job, painter, format)
     replace = _may_replace(job, records, overwrite, source, made_by)
     if replace is None:

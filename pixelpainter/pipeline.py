@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -29,6 +31,8 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item], workers: int
     if workers == 1:
         yield from map(work, items)
         return
+    from concurrent.futures import ThreadPoolExecutor  # costs a single picture some milliseconds
+
     underway: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(workers, "pixelpainter") as pool:
         try:

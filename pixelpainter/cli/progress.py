@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -193,6 +192,8 @@ def open_report(path: Path | None) -> Iterator[Log]:
     if path is None:
         yield lambda result: None
         return
+    from datetime import UTC, datetime
+
     run = datetime.now(UTC).isoformat(timespec="seconds")  # tells the runs in a report apart
     with _report_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
