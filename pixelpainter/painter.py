@@ -17,7 +17,6 @@ from pixelpainter.errors import InputError, OutputError
 from pixelpainter.hints import Hint
 from pixelpainter.imaging import SAVE_SUFFIXES, Picture, encode_picture, open_picture
 from pixelpainter.lines import is_colored
-from pixelpainter.records import hash_file
 from pixelpainter.saving import short_reason, shown_name
 
 ColoredMode = Literal["copy", "skip", "force"]
@@ -73,11 +72,11 @@ class Painter:
             "clean": self.clean,
             "hints": [[hint.x, hint.y, "{:02X}{:02X}{:02X}".format(*hint.color), hint.radius] for hint in self.hints],
         }
-        file = self.colorizer.file
+        name = self.colorizer.file.name
         return {
             "Software": f"PixelPainter {__version__}",
-            "Model": file.name.encode("ascii", "backslashreplace").decode(),
-            "Model-SHA256": hash_file(file),
+            "Model": name.encode("ascii", "backslashreplace").decode(),
+            "Model-SHA256": self.colorizer.model_hash,
             "Settings": json.dumps(settings, sort_keys=True),
         }
 

@@ -38,6 +38,7 @@ def colorize(
     print_paths: options.Print = False,
     quiet: options.Quiet = False,
     model: options.Model = None,
+    device: options.Device = "auto",
     jobs: options.Jobs = None,
     threads: options.Threads = None,
     max_pixels: options.MaxPixels = options.MAX_PIXELS,
@@ -72,8 +73,9 @@ def colorize(
     cores = threads or available_cpus()
     workers, network_threads = batch.share_cores(cores, sum(cores if job.is_archive else 1 for job in plan), jobs)
     cv2.setNumThreads(network_threads)
+    colorizer = Colorizer(model, threads=network_threads, device=device, background=True)
     painter = Painter(
-        colorizer=Colorizer(model, threads=network_threads),
+        colorizer=colorizer,
         hints=hints,
         lines=lines,
         clean=not no_clean,
@@ -81,6 +83,8 @@ def colorize(
         quality=quality,
         max_pixels=max_pixels,
     )
+    if destination == "tree" or dry_run:
+        _ = colorizer.card  # a model that cannot be used is one error, not one per picture
     if preview:
         _check_preview(preview, plan, overwrite=overwrite)
     records = Records(Path(output), part) if output and destination == "tree" else None

@@ -153,6 +153,10 @@ Threads = Annotated[
         show_default=False,
     ),
 ]
+Device = Annotated[
+    Literal["auto", "cpu", "cuda"],
+    typer.Option(help="Where the network runs; auto = CUDA where it works.", rich_help_panel=MACHINE),
+]
 MaxPixels = Annotated[
     int, typer.Option(min=1, help="Refuse larger pictures, width times height.", rich_help_panel=MACHINE)
 ]
