@@ -6,7 +6,7 @@ import functools
 import hashlib
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -17,6 +17,7 @@ from pixelpainter.errors import InputError, OutputError
 from pixelpainter.hints import Hint
 from pixelpainter.imaging import SAVE_SUFFIXES, Picture, encode_picture, open_picture
 from pixelpainter.lines import is_colored
+from pixelpainter.pipeline import Room
 from pixelpainter.saving import short_reason, shown_name
 
 ColoredMode = Literal["copy", "skip", "force"]
@@ -24,6 +25,8 @@ PaintStatus = Literal["colored", "copied", "skipped"]
 
 # The most bytes that a picture file may have per pixel (four channels of 32 bits), and for its metadata.
 _BYTES_PER_PIXEL, _METADATA_BYTES = 16, 64 << 20
+# Compositing a picture of 64 megapixels takes 10 bytes per pixel at its peak: this makes 1 GB for all threads.
+_PIXELS_AT_ONCE = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class Painter:
     colored: ColoredMode = "copy"
     quality: int | None = None
     max_pixels: int = 150_000_000
+    _room: Room = field(default_factory=lambda: Room(_PIXELS_AT_ONCE), init=False, repr=False, compare=False)
 
     @functools.cached_property
     def metadata(self) -> dict[str, str]:
@@ -128,21 +132,25 @@ class Painter:
         """
         try:
             picture = open_picture(Named(data, name), max_pixels=self.max_pixels)
-            size = picture.rgb.shape[1], picture.rgb.shape[0]
-            format = format or writable_format(picture.format)
-            if self.colored == "force" or not is_colored(picture.rgb):
-                return Painted(self._color(picture, format), "colored", size)
-            if self.colored == "skip":
-                return Painted(b"", "skipped", size)
-            if picture.format != format:
-                data = encode_picture(
-                    picture.rgb, format=format, alpha=picture.alpha, dpi=picture.dpi, quality=self.quality
-                )
-            return Painted(data, "copied", size)
+            with self._room.taken(picture.rgb.size // 3):
+                return self._paint(picture, data, format or writable_format(picture.format))
         except MemoryError as error:
             raise InputError(f"{name}: there is not enough memory for this picture") from error
         except OutputError as error:  # it does not know the name
             raise OutputError(f"{name}: {error}") from error
+
+    def _paint(self, picture: Picture, data: bytes, format: str) -> Painted:
+        """Color or copy an opened picture."""
+        size = picture.rgb.shape[1], picture.rgb.shape[0]
+        if self.colored == "force" or not is_colored(picture.rgb):
+            return Painted(self._color(picture, format), "colored", size)
+        if self.colored == "skip":
+            return Painted(b"", "skipped", size)
+        if picture.format != format:
+            data = encode_picture(
+                picture.rgb, format=format, alpha=picture.alpha, dpi=picture.dpi, quality=self.quality
+            )
+        return Painted(data, "copied", size)
 
     def _color(self, picture: Picture, format: str) -> bytes:
         rgb = self.colorizer.colorize_picture(picture, hints=self.hints, lines=self.lines, clean=self.clean)

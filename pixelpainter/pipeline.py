@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -45,3 +47,25 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item], workers: int
         finally:
             for future in underway:
                 future.cancel()
+
+
+class Room:
+    """A limit on how much several threads work on at once, such as a number of pixels."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = self._free = limit
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def taken(self, amount: int) -> Iterator[None]:
+        """Wait until there is room for the amount, and take it for the block. More than the limit takes all."""
+        amount = min(amount, self._limit)
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= amount)
+            self._free -= amount
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += amount
+                self._changed.notify_all()

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from pixelpainter.pipeline import in_order
+from pixelpainter.pipeline import Room, in_order
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
@@ -57,3 +57,27 @@ def test_an_error_ends_it_and_drops_what_was_not_begun(workers, error):
     assert results == [0, 1, 2]
     assert len(begun) <= 3 + 3 * workers + 1
     assert threading.active_count() == 1 or not any("pixelpainter" in t.name for t in threading.enumerate())
+
+
+def test_room():
+    room = Room(10)
+    lock, inside, most = threading.Lock(), 0, 0
+
+    def work(amount: int) -> None:
+        nonlocal inside, most
+        with room.taken(amount):
+            with lock:
+                inside += amount
+                most = max(most, inside)
+            time.sleep(0.002)
+            with lock:
+                inside -= amount
+
+    list(in_order(work, [3, 3, 3, 3, 8, 1, 1, 9, 5, 5, 2] * 3, 6))
+    assert 7 <= most <= 10
+    with room.taken(1000):  # what is too large for the limit comes alone
+        pass
+    with pytest.raises(ValueError), room.taken(10):
+        raise ValueError
+    with room.taken(10):
+        pass
