@@ -205,6 +205,16 @@ def test_sizes(colored, tmp_path, size):
     assert colored(tmp_path / "page.png").size == size
 
 
+def test_a_poster(command, plain_model, tmp_path):
+    page = Image.new("1", (8000, 8000), 1)
+    page.paste(0, (100, 4000, 7900, 4020))
+    page.save(tmp_path / "page.png")
+    done = command("colorize", tmp_path / "page.png", "-o", tmp_path / "out.png", "--model", plain_model)
+    assert done.status == 0, done.err
+    with Image.open(tmp_path / "out.png") as result:
+        assert result.size == page.size
+
+
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif"])
 def test_the_file_says_how_it_was_made(colored, plain_model, tmp_path, suffix):
     Image.fromarray(PAGE).save(tmp_path / "page.png")
