@@ -24,7 +24,10 @@ def subprocess_command(*arguments: object, **settings) -> subprocess.CompletedPr
             ["colorize", "--help"],
             ["--output", "--model", "--hint", "--lines", "--no-clean", "--overwrite", "--threads"],
         ),
-        (["colorize", "-h"], ["--max-pixels", "--quiet", "pixelpainter colorize sketch.png"]),
+        (["colorize", "-h"], ["--max-pixels", "--quiet", "--device", "--jobs", "pixelpainter colorize sketch.png"]),
+        (["colorize", "--help"], ["Result", "--format", "--quality", "--colored", "copy|skip|force"]),
+        (["colorize", "--help"], ["Folders and archives", "--pattern", "--shard", "--dry-run", "--preview"]),
+        (["colorize", "--help"], ["Messages and reports", "--report", "--json", "--print"]),
         (
             ["refine", "--help"],
             ["--output", "--strength", "0.3", "--steps", "--prompt", "--server", "PIXELPAINTER_SERVER"],
@@ -275,3 +278,34 @@ def test_a_process_of_its_own(drawings, plain_model, tmp_path):
     done = subprocess_command("colorize", tmp_path / "none.png", "--model", plain_model)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert "Traceback" not in done.stderr
+
+
+def test_a_table_on_a_terminal(command, pages, plain_model, tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "300")
+    arguments = ["colorize", pages, "-o", tmp_path / "out", "--model", plain_model]
+    done = command(*arguments)
+    assert done.status == 1
+    table = done.err[done.err.index("4 files in") :]
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in table.splitlines() if line.startswith("│")]
+    assert rows == [["colored", "3"], ["failed", "1"]]
+    assert f"failed: {pages}/b.png: not a picture" in table
+    assert "files/s" in done.err
+    quiet = command(*arguments, "--quiet")
+    assert "│" not in quiet.err
+    assert [line.split()[0] for line in quiet.err.splitlines()] == ["error:", "3"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_names_that_are_no_text(command, drawings, plain_model, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    name = os.fsdecode(b"\xff\xfe.png")
+    (folder / name).write_bytes((drawings / "cat.png").read_bytes())
+    arguments = ["colorize", folder, "-o", tmp_path / "out", "--model", plain_model, "--preview", tmp_path / "s.png"]
+    done = command(*arguments, "--print", "--report", tmp_path / "run.jsonl")
+    assert done.status == 0
+    assert (tmp_path / "out" / name).exists()
+    assert command(*arguments, "--dry-run").status == 0
+    assert "(up to date, " in command(*arguments).err

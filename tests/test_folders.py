@@ -368,3 +368,36 @@ def test_interrupted_and_run_again(command, many, plain_model, tmp_path):
     assert not list(out.rglob("*.tmp"))
     assert command("colorize", many, "-o", out, "--model", plain_model).status == 1
     assert tree(out) == tree(whole)
+
+
+MEMORY = """
+import sys
+from pathlib import Path
+from pixelpainter.batch import color_job, run_jobs
+from pixelpainter.colorize import Colorizer
+from pixelpainter.painter import Painter
+from pixelpainter.plan import Job
+
+def resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+source, out, model = map(Path, sys.argv[1:])
+painter = Painter(colorizer=Colorizer(model, threads=1))
+jobs = (Job(source, out / f"{number}.jpg") for number in range(60))
+for number, result in enumerate(run_jobs(jobs, lambda job: color_job(job, painter), 2)):
+    assert result.error is None, result.error
+    if number == 20:
+        before = resident()
+print(before, resident())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_does_not_grow(plain_model, tmp_path):
+    """40 pictures of 1.2 MB each, of which nothing may stay."""
+    source = draw(tmp_path / "a.png", size=(640, 640))
+    program = [sys.executable, "-c", MEMORY, str(source), str(tmp_path / "out"), str(plain_model)]
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    before, after = map(int, done.stdout.split())
+    assert after < before + 20_000_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections import Counter
@@ -74,7 +75,8 @@ def watch(results: Iterable[JobResult], total: int, *, quiet: bool, log: Log, pr
                 log(result)
                 _print_result(result, f"[{number}/{total}] " if total > 1 else "", quiet=quiet, bar=advance())
                 if print_paths and result.output is not None:
-                    typer.echo(result.output)
+                    sys.stdout.buffer.write(os.fsencode(result.output) + b"\n")  # a name need not be valid text
+                    sys.stdout.buffer.flush()
         except KeyboardInterrupt:
             print_note(f"interrupted: {sum(tally.counts.values())} of {total} done")
             raise
