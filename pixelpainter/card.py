@@ -2,13 +2,13 @@
 
 The contract of the graph itself, for every system:
 
-* input ``picture``: float32 (N, C, H, W), H and W multiples of ``multiple_of``. Channel 0 is the
-  drawing, -1 (ink) to 1 (paper). With ``hints == "rgb-mask"`` channels 1-3 are the hinted sRGB color
-  scaled to [-1, 1] (0 where there is no hint) and channel 4 is 1 at hinted pixels, else 0.
+* input ``picture``: float32 (N, C, size, size). Channel 0 is the drawing, -1 (ink) to
+  1 (paper). With ``hints == "rgb-mask"`` channels 1-3 are the hinted sRGB color scaled to [-1, 1]
+  (0 where there is no hint) and channel 4 is 1 at hinted pixels, else 0.
 * input ``palette``, only where ``palette > 0``: float32 (N, palette, 4): sRGB in [-1, 1] and each
   color's share of the figure in [0, 1], largest share first; all zeros means "no palette".
-* output ``color``: float32 (N, 3, H, W) sRGB in [-1, 1] (``predicts == "rgb"``), or (N, 2, H, W),
-  CIE a and b divided by 128 (``predicts == "ab"``).
+* output ``color``: float32 (N, 3, size, size) sRGB in [-1, 1] (``predicts == "rgb"``), or
+  (N, 2, size, size), CIE a and b divided by 128 (``predicts == "ab"``).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class ModelCard:
         reads: what channel 0 holds: a line drawing, or CIE L of a picture.
         predicts: what the output holds.
         size: side in pixels that the network was trained at; it is run at this size.
-        multiple_of: height and width of the input must be multiples of this.
+        multiple_of: sizes that the network can be trained at are multiples of this.
         hints: layout of the input channels after the first.
         palette: number of colors in the palette input; 0 = the graph has no such input.
         default_palette: palette code used when the user gives none, rows (r, g, b in [-1, 1], share

@@ -11,9 +11,9 @@ from tiny import hints_config, make_cache, plain_config
 
 from pixelpainter.errors import DataError, TrainingError
 from pixelpainter.train import run as run_module
-from pixelpainter.train.checkpoint import checkpoints, load_checkpoint
+from pixelpainter.train.checkpoint import BEST, checkpoints, load_checkpoint
 from pixelpainter.train.loop import make_state, train
-from pixelpainter.train.run import Run, load_generator
+from pixelpainter.train.run import Run, load_generator, score
 
 CPU = torch.device("cpu")
 
@@ -321,3 +321,33 @@ def test_load_generator_of_weights_that_do_not_fit(tmp_path, training):
     torch.save(record, path)
     with pytest.raises(TrainingError, match="the weights do not fit their network"):
         load_generator(path)
+
+
+def test_the_best_checkpoint_outlives_the_newest(tmp_path, training, held_out, monkeypatch):
+    figures = iter([{"psnr_plain": 10.0}, {"psnr_plain": 12.0}, {"psnr_plain": 11.0}, {"psnr_plain": 9.0}])
+    monkeypatch.setattr(run_module, "validate", lambda *_: next(figures))
+    config = dataclasses.replace(CONFIG, epochs=4, keep=1)
+    for _ in start(tmp_path, training, config, held_out):
+        pass
+    assert [load_checkpoint(path).step for path in checkpoints(tmp_path)] == [8]
+    assert load_checkpoint(tmp_path / BEST).step == 4
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_run_that_goes_on_remembers_its_best(tmp_path, training, held_out, monkeypatch):
+    figures = iter([{"psnr_plain": 12.0}, {"psnr_plain": 11.0}])
+    monkeypatch.setattr(run_module, "validate", lambda *_: next(figures))
+    first = start(tmp_path, training, CONFIG, held_out)
+    first.stop_requested = True
+    for _ in first:
+        pass
+    second = start(tmp_path, training, CONFIG, held_out)
+    second.stop_requested = True
+    for _ in second:
+        pass
+    assert second.state.step == 2
+    assert load_checkpoint(tmp_path / BEST).step == 1
+
+
+def test_score_is_the_mean_over_the_ways_of_asking_and_leaves_baselines_out():
+    assert score({"psnr_plain": 10.0, "psnr_palette": 14.0, "psnr_baseline_gray": 99.0, "ssim_plain": 0.5}) == 12.0

@@ -10,6 +10,7 @@ import pytest
 import torch
 from tiny import make_cache
 
+from pixelpainter.cli import pictures
 from pixelpainter.cli import train as train_module
 from pixelpainter.errors import DataError
 from pixelpainter.train.checkpoint import checkpoints, load_checkpoint
@@ -30,7 +31,7 @@ def one_thread():
 def no_decoding(monkeypatch):
     """Give the command pictures that are decoded already."""
     caches = {"training": make_cache(8, 128), "validation": None}
-    monkeypatch.setattr(train_module, "_load", lambda *_: tuple(caches.values()))
+    monkeypatch.setattr(train_module, "load_training_data", lambda *_: tuple(caches.values()))
     return caches
 
 
@@ -232,11 +233,11 @@ def test_two_signals_stop_without_saving(no_decoding, tmp_path):
 
 
 def test_synthetic_pictures_leave_nothing_behind_but_the_cache(tmp_path, monkeypatch):
-    monkeypatch.setattr(train_module.tempfile, "tempdir", str(tmp_path))
-    training, held_out = train_module._load(None, 4, None, None, False, 64, tmp_path / "cache")
+    monkeypatch.setattr(pictures.tempfile, "tempdir", str(tmp_path))
+    training, held_out = pictures.load_training_data(None, 4, None, None, False, 64, tmp_path / "cache")
     assert (len(training.names), len(held_out.names)) == (3, 1)
     assert training.color.shape == (3, 3, 64, 64)
-    again, _ = train_module._load(None, 4, None, None, False, 64, tmp_path / "cache")
+    again, _ = pictures.load_training_data(None, 4, None, None, False, 64, tmp_path / "cache")
     assert again.manifest == training.manifest
     assert [path.name for path in tmp_path.iterdir()] == ["cache"]
 
@@ -245,19 +246,21 @@ def test_bad_files_are_named_and_strict_stops(tmp_path, capsys):
     write_synthetic(tmp_path / "data", 4, side=64)
     bad = next((tmp_path / "data").rglob("color/*.png"))
     bad.write_bytes(b"no picture")
-    train_module._load([tmp_path / "data"], 0, None, None, False, 64, tmp_path / "cache")
+    pictures.load_training_data([tmp_path / "data"], 0, None, None, False, 64, tmp_path / "cache")
     said = capsys.readouterr().err
     assert re.search(rf"left out: .*{bad.name}", said)
     assert re.search(r"\d (training|validation) pictures, 1 left out\.", said)
     shutil.rmtree(tmp_path / "cache")
     with pytest.raises(DataError, match=bad.name):
-        train_module._load([tmp_path / "data"], 0, None, None, True, 64, tmp_path / "cache")
+        pictures.load_training_data([tmp_path / "data"], 0, None, None, True, 64, tmp_path / "cache")
 
 
 def test_a_folder_for_validation(tmp_path):
     write_synthetic(tmp_path / "data", 3, side=64)
     write_synthetic(tmp_path / "held", 2, first_seed=50, side=64)
-    training, held_out = train_module._load([tmp_path / "data"], 0, None, tmp_path / "held", False, 64, tmp_path / "c")
+    training, held_out = pictures.load_training_data(
+        [tmp_path / "data"], 0, None, tmp_path / "held", False, 64, tmp_path / "c"
+    )
     assert (len(training.names), len(held_out.names)) == (3, 2)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,14 +9,12 @@ import typer
 
 from pixelpainter.card import Precision
 from pixelpainter.cli.messages import print_note
+from pixelpainter.cli.pictures import load_calibration
 from pixelpainter.errors import DataError, MissingExtraError, OutputError
 
 if TYPE_CHECKING:
     from pixelpainter.card import ModelCard
     from pixelpainter.export import Proof
-    from pixelpainter.train.cache import Cache
-
-SYNTHETIC_PICTURES = 48
 
 
 def export(
@@ -46,6 +42,9 @@ def export(
             metavar="RRGGBB:SHARE,...", help="Palette the model uses when the user gives none, largest share first."
         ),
     ] = "",
+    best: Annotated[
+        bool, typer.Option("--best", help="Of a run folder: the checkpoint with the best validation, not the newest.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")] = False,
 ) -> None:
     """Export a trained network to ONNX, and prove that onnxruntime answers like torch.
@@ -57,11 +56,12 @@ def export(
         _require(package)
     from pixelpainter.export import export as export_model
     from pixelpainter.export import make_card
+    from pixelpainter.train.checkpoint import BEST
     from pixelpainter.train.run import load_generator
 
     if output.exists() and not overwrite:
         raise OutputError(f"{output} exists; use --overwrite to replace it, or another -o")
-    generator, checkpoint, messages = load_generator(source)
+    generator, checkpoint, messages = load_generator(source / BEST if best and source.is_dir() else source)
     for message in messages:
         print_note(message)
     sources = _read_credits(credits)
@@ -70,7 +70,7 @@ def export(
         raise typer.BadParameter(
             f"{len(card.default_palette)} colors, this network reads {card.palette}", param_hint="--default-palette"
         )
-    proof = export_model(generator, checkpoint, card, _pictures(calibration, card.size), output)
+    proof = export_model(generator, checkpoint, card, load_calibration(calibration, card.size), output)
     _print_table(output, card, proof)
 
 
@@ -102,37 +102,22 @@ def _parse_palette(text: str) -> tuple[tuple[float, float, float, float], ...]:
     return tuple(rows)
 
 
-def _pictures(calibration: Path | None, side: int) -> Cache:
-    """Return the pictures to calibrate and prove with, decoded; the temporary files are gone when this returns."""
-    from pixelpainter.train.cache import build_cache
-    from pixelpainter.train.sources import find_pairs
-    from pixelpainter.train.synthetic import write_synthetic
-
-    with tempfile.TemporaryDirectory(prefix="pixelpainter-") as folder:
-        if calibration is None:
-            calibration = Path(folder) / "synthetic"
-            write_synthetic(calibration, SYNTHETIC_PICTURES, first_seed=1_000_000)
-        cache, messages = build_cache(find_pairs([calibration]), side, Path(folder) / "cache", workers=os.cpu_count())
-        for message in messages:
-            print_note(f"left out: {message}")
-        return cache
-
-
 def _print_table(output: Path, card: ModelCard, proof: Proof) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"{output} ({card.system}, {card.precision}), onnxruntime against torch")
-    for heading in ("answers", "max error", "mean error", "mean PSNR", "worst PSNR", "file", "load", "forward"):
-        table.add_column(heading, justify="right")
-    table.add_row(
-        str(proof.pictures),
-        f"{proof.max_error:.3g}/255",
-        f"{proof.mean_error:.2g}/255",
-        f"{proof.mean_psnr:.1f} dB",
-        f"{proof.worst_psnr:.1f} dB",
-        f"{proof.file_bytes / 1e6:.1f} MB",
-        f"{proof.load_ms:.0f} ms",
-        f"{proof.forward_ms:.1f} ms",
-    )
+    table = Table(title=f"{output}: onnxruntime against torch", title_justify="left", show_header=False)
+    rows = {
+        "system, precision": f"{card.system}, {card.precision}",
+        "answers compared": str(proof.pictures),
+        "largest error of a pixel": f"{proof.max_error:.2g} of 255",
+        "mean error": f"{proof.mean_error:.2g} of 255",
+        "PSNR, mean": f"{proof.mean_psnr:.1f} dB",
+        "PSNR, worst picture": f"{proof.worst_psnr:.1f} dB",
+        "file": f"{proof.file_bytes / 1e6:.1f} MB",
+        "load": f"{proof.load_ms:.0f} ms",
+        "one picture": f"{proof.forward_ms:.1f} ms",
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
     Console(stderr=True).print(table)

@@ -5,27 +5,24 @@ from __future__ import annotations
 import importlib.util
 import os
 import shlex
-import shutil
 import signal
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from pixelpainter.card import SystemName
-from pixelpainter.errors import DataError, MissingExtraError, TrainingError
+from pixelpainter.cli.messages import print_note
+from pixelpainter.cli.pictures import load_training_data
+from pixelpainter.errors import MissingExtraError, TrainingError
 
 if TYPE_CHECKING:
     import torch
 
-    from pixelpainter.train.cache import Cache
     from pixelpainter.train.run import Progress, Run
 
 DATA, WHAT, HOW, AUGMENT, WHERE = "Data", "What to train", "How long and how fast", "Augmentation", "Where"
-DEFAULT_DATA = Path("data")
-SYNTHETIC_PICTURES = 1000
 
 
 def train(
@@ -150,14 +147,14 @@ def train(
     config = make_config(options.pop("system"), **options)
     chosen = _device(device)
     cache_folder = cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pixelpainter"
-    training, held_out = _load(data, synthetic, layout, validation, strict, config.load_size, cache_folder)
-    _say(f"Training {system} at {config.size}x{config.size} on {_device_in_words(torch, chosen)}.")
+    training, held_out = load_training_data(data, synthetic, layout, validation, strict, config.load_size, cache_folder)
+    print_note(f"Training {system} at {config.size}x{config.size} on {_device_in_words(torch, chosen)}.")
     folder = _run_folder(run or Path("runs") / system, fresh)
     started = Run(config, folder, training, held_out, chosen, shlex.join(["pixelpainter", *sys.argv[1:]]), init)
     for message in started.messages:
-        _say(message)
+        print_note(message)
     if started.state.step >= started.total_steps:
-        _say(
+        print_note(
             f"{folder} is already trained to the end ({started.total_steps} steps); "
             "to train on, give another --run and start it from here with --init, or use --fresh."
         )
@@ -167,13 +164,9 @@ def train(
         how = "The same command continues."
         if fresh:
             how = f"To continue, give --run {shlex.quote(str(folder))} without --fresh."
-        _say(f"Stopped and saved at step {started.state.step}. {how}")
+        print_note(f"Stopped and saved at step {started.state.step}. {how}")
         raise typer.Exit(130)
-    _say(f"Done. Next: pixelpainter export {shlex.quote(str(folder))}")
-
-
-def _say(message: str) -> None:
-    typer.echo(message, err=True)
+    print_note(f"Done. Next: pixelpainter export {shlex.quote(str(folder))}")
 
 
 def _require_packages() -> None:
@@ -223,71 +216,6 @@ def _run_folder(folder: Path, fresh: bool) -> Path:
         number += 1
         candidate = folder.with_name(f"{folder.name}-{number}")
     return candidate
-
-
-def _load(
-    data: list[Path] | None,
-    synthetic: int,
-    layout: Literal["color-left", "sketch-left"] | None,
-    validation: Path | None,
-    strict: bool,
-    side: int,
-    cache_folder: Path,
-) -> tuple[Cache, Cache | None]:
-    """Find the pictures and decode them, or take them from the cache of an earlier run."""
-    from pixelpainter.train.cache import build_cache
-    from pixelpainter.train.sources import find_training_data
-
-    drawn: Path | None = None
-    try:
-        if synthetic:
-            from pixelpainter.train.synthetic import write_synthetic
-
-            drawn = Path(tempfile.mkdtemp(prefix="pixelpainter-")) / "synthetic"
-            write_synthetic(drawn, synthetic)
-            data = [*(data or []), drawn]
-        elif not data:
-            data = [DEFAULT_DATA]
-            if not DEFAULT_DATA.is_dir():
-                raise DataError(
-                    "no DATA given and there is no folder ./data: name folders or ZIP files with pictures, "
-                    "or try the chain with --synthetic 1000"
-                )
-        train_pairs, validation_pairs = find_training_data(data, layout, validation)
-        caches: list[Cache | None] = []
-        for name, pairs in (("training", train_pairs), ("validation", validation_pairs)):
-            if not pairs:
-                caches.append(None)
-                continue
-            built, messages = build_cache(pairs, side, cache_folder, strict=strict, progress=_bar(f"decode {name}"))
-            for message in messages:
-                _say(f"left out: {message}")
-            left_out = f", {len(messages)} left out" if messages else ""
-            _say(f"{len(built.names)} {name} pictures{left_out}.")
-            caches.append(built)
-    finally:
-        if drawn is not None:
-            shutil.rmtree(drawn.parent, ignore_errors=True)
-    if caches[0] is None:
-        raise DataError("no training pictures are left; look at the messages above")
-    return caches[0], caches[1]
-
-
-def _bar(name: str) -> Any:
-    """Return a callback (done, total) that shows a bar."""
-    from tqdm import tqdm
-
-    bar: Any = None
-
-    def update(done: int, total: int) -> None:
-        nonlocal bar
-        if bar is None:
-            bar = tqdm(total=total, desc=name, unit="picture", file=sys.stderr, mininterval=1.0)
-        bar.update(done - bar.n)
-        if done >= total:
-            bar.close()
-
-    return update
 
 
 def _follow(run: Run) -> None:

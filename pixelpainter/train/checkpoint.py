@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import re
+import shutil
 import tempfile
 import warnings
 import zipfile
@@ -19,6 +20,7 @@ from pixelpainter.train.config import TrainConfig
 
 FORMAT = 1
 NAME = re.compile(r"step_(\d{8})\.pt")
+BEST = "best.pt"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +136,17 @@ def find_checkpoint(path: Path) -> tuple[Checkpoint, list[str]]:
         except TrainingError as error:
             messages.append(f"{error}; trying the one before")
     raise TrainingError("; ".join([*messages, f"{path}: no readable checkpoint in this folder"]))
+
+
+def mark_best(path: Path) -> None:
+    """Make ``best.pt`` beside a checkpoint another name of it, atomically."""
+    temporary = path.with_name(f".{BEST}.part")
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(path, temporary)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(path, temporary)
+    temporary.replace(path.with_name(BEST))
 
 
 def keep_newest(run: Path, count: int) -> None:

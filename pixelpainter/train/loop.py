@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -113,8 +114,9 @@ def ramped_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], N
     """
 
     def update(averages: Tensors, currents: Tensors, count: Tensor | int) -> None:
-        done = int(count)
-        weight = 1 - min(decay, (1 + done) / (10 + done))
+        # Arithmetic on a tensor, where count is one: reading it would wait for the device.
+        ramp = 9 / (10 + torch.as_tensor(count, dtype=torch.float32))
+        weight = ramp.clamp(min=1 - decay)
         for average, current in zip(averages, currents, strict=True):
             if average.is_floating_point():
                 average.lerp_(current, weight)
@@ -161,24 +163,32 @@ def train(
         torch.manual_seed(step_generator(config.seed, state.step, "dropout").initial_seed())
         rate = learning_rate(config, state.step, total_steps)
         batch = make_batch(state.step)
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            terms = _step(state, objective, batch, rate)
+        terms = _step(state, objective, batch, rate, partial(torch.autocast, device.type, torch.bfloat16, enabled=bf16))
         state.step += 1
         yield Record(state.step, terms)
 
 
-def _step(state: State, objective: Objective, batch: Batch, rate: float) -> dict[str, Tensor]:
-    """Update critic and generator once; the generator runs forward once for both."""
+def _step(
+    state: State, objective: Objective, batch: Batch, rate: float, autocast: Callable[[], torch.autocast]
+) -> dict[str, Tensor]:
+    """Update critic and generator once; the generator runs forward once for both.
+
+    Each network runs in an autocast block of its own: leaving it drops the cached bf16 weights, which are stale after
+    an update.
+    """
     state.generator.train()
-    fake = state.generator(*batch.inputs).float()
+    with autocast():
+        fake = state.generator(*batch.inputs).float()
     terms: dict[str, Tensor] = {}
     if state.critic is not None and state.critic_optimizer is not None:
         state.critic.train()
-        critic_terms = objective.critic_terms(fake.detach(), batch, state.critic)
+        with autocast():
+            critic_terms = objective.critic_terms(fake.detach(), batch, state.critic)
         _update(state.critic_optimizer, critic_terms, rate)
         terms |= {f"critic_{name}": value.detach() for name, value in critic_terms.items()}
         state.critic.requires_grad_(False)  # spares the critic's weight gradients in the generator's backward pass
-    generator_terms = objective.generator_terms(fake, batch, state.critic)
+    with autocast():
+        generator_terms = objective.generator_terms(fake, batch, state.critic)
     _update(state.generator_optimizer, generator_terms, rate)
     if state.critic is not None:
         state.critic.requires_grad_(True)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,7 +19,15 @@ from pixelpainter.errors import MissingExtraError, TrainingError
 from pixelpainter.systems import SYSTEMS
 from pixelpainter.train.batches import BatchMaker, Sampler
 from pixelpainter.train.cache import Cache
-from pixelpainter.train.checkpoint import Checkpoint, find_checkpoint, keep_newest, save_checkpoint
+from pixelpainter.train.checkpoint import (
+    BEST,
+    Checkpoint,
+    find_checkpoint,
+    keep_newest,
+    load_checkpoint,
+    mark_best,
+    save_checkpoint,
+)
 from pixelpainter.train.config import TrainConfig
 from pixelpainter.train.loop import State, make_state, train
 from pixelpainter.train.sources import mix_weights
@@ -168,6 +178,13 @@ class Run:
     def _make_batch(self, step: int) -> Any:
         return self._batches.training(self._sampler(step), step)
 
+    def _best_score(self) -> float:
+        """Score of ``best.pt``; minus infinity without a readable one."""
+        try:
+            return score(load_checkpoint(self.folder / BEST).metrics)
+        except TrainingError:
+            return -math.inf
+
     def save(self) -> tuple[Path, dict[str, float]]:
         """Validate, write a checkpoint and a sample grid, drop old checkpoints; return the file and the figures."""
         figures: dict[str, float] = {}
@@ -187,8 +204,17 @@ class Run:
             states=self.state.state_dicts(),
         )
         path = save_checkpoint(checkpoint, self.folder)
+        if figures and score(figures) > self._best_score():
+            mark_best(path)
         keep_newest(self.folder, self.config.keep)
         return path, figures
+
+
+def score(figures: dict[str, float]) -> float:
+    """Return what the best checkpoint is best at: mean PSNR inside the figure over the ways of asking, in dB."""
+    return fmean(
+        value for name, value in figures.items() if name.startswith("psnr_") and not name.startswith("psnr_baseline_")
+    )
 
 
 def load_networks(state: State, start: Checkpoint, name: Path) -> None:
