@@ -20,6 +20,7 @@ import typer
 
 import pixelpainter
 from pixelpainter.cli.messages import DEBUG_VARIABLE, print_error, print_note
+from pixelpainter.cli.values import skip_pydantic
 
 COMMANDS = ("colorize", "train", "export", "refine", "doctor")  # each a function in the module of its name
 
@@ -29,6 +30,7 @@ _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 def make_app(commands: Sequence[str] = COMMANDS) -> typer.Typer:
     """Return the program with some of its commands."""
+    skip_pydantic()
     app = typer.Typer(
         name="pixelpainter",
         add_completion=False,
