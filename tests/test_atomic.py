@@ -1,10 +1,12 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
+from pixelpainter import atomic
 from pixelpainter.atomic import clean_leftovers, new_file
 
 
@@ -44,6 +46,7 @@ def test_an_existing_file_stays(tmp_path, monkeypatch, links):
 WRITER = """
 import sys, time
 from pathlib import Path
+from pixelpainter import atomic
 from pixelpainter.atomic import new_file
 with new_file(Path(sys.argv[1]), overwrite=True) as stream:
     stream.write(b"half")
@@ -69,9 +72,31 @@ def test_leftovers_of_the_dead_go_and_files_of_the_living_stay(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == [".pixelpainter-mine", "other.tmp"]
 
 
+@pytest.mark.skipif(atomic.fcntl is None, reason="no locks")
+def test_a_cleaner_may_come_between_making_and_locking(tmp_path, monkeypatch):
+    """It has locked the new file first, and removes it a moment later."""
+    lock, cleaned = atomic.fcntl.flock, []
+
+    def cleaner_first(stream, flags):
+        if not cleaned:
+            cleaned.append(stream.name)
+            cleaner = open(stream.name, "rb")  # noqa: PTH123, SIM115
+            lock(cleaner, atomic.fcntl.LOCK_EX)
+            threading.Timer(0.05, lambda: (os.unlink(cleaner.name), cleaner.close())).start()  # noqa: PTH108
+        lock(stream, flags)
+
+    monkeypatch.setattr(atomic.fcntl, "flock", cleaner_first)
+    with new_file(tmp_path / "a", overwrite=False) as stream:
+        time.sleep(0.1)
+        stream.write(b"safe")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"safe"]
+    assert cleaned
+
+
 CLEANER = """
 import sys
 from pathlib import Path
+from pixelpainter import atomic
 from pixelpainter.atomic import clean_leftovers
 while True:
     clean_leftovers([Path(sys.argv[1])])
