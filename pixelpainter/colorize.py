@@ -23,6 +23,7 @@ from pixelpainter.hints import Hint, draw_hints
 from pixelpainter.hub import find_model
 from pixelpainter.imaging import Picture, letterbox, picture_from_array, picture_from_image
 from pixelpainter.lines import clean_drawing
+from pixelpainter.obey import obey
 
 __all__ = ["Colorizer", "available_cpus"]
 
@@ -158,13 +159,15 @@ class Colorizer:
             ink = network = np.asarray(cv2.cvtColor(picture.rgb, cv2.COLOR_RGB2GRAY), np.uint8)
         small, box = letterbox(network, self.card.size, PAPER)
         channels = [small[None].astype(np.float32) / 127.5 - 1]
+        height, width = picture.rgb.shape[:2]
+        dots = draw_hints(hints, (width, height), box)
         if self.card.hints == "rgb-mask":
-            height, width = picture.rgb.shape[:2]
-            channels.append(draw_hints(hints, (width, height), box))
+            channels.append(dots)
         elif hints:
             raise InputError(f"{self.file}: this model reads no hints; choose a model that does, or leave them out")
         inputs = {"picture": np.concatenate(channels)[None], **self._palette_input(palette)}
         color = np.ascontiguousarray((self._run(inputs).transpose(1, 2, 0) + 1) / 2).clip(0, 1)
+        color = obey(color, small, dots)
         if picture.alpha is None or lines != "original":
             return compose(ink, color, box, lines=lines)
         return _with_lines(compose(ink, color, box, lines="none"), ink, picture.alpha)

@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+
+from pixelpainter.hints import Hint, draw_hints
+from pixelpainter.imaging import Letterbox
+from pixelpainter.obey import obey
+
+SIDE = 64
+BOX = Letterbox(SIDE, 0, 0, SIDE, SIDE)
+LEFT, RIGHT = np.s_[:, :30], np.s_[:, 34:]
+
+
+def dots(*hints):
+    return draw_hints(hints, (SIDE, SIDE), BOX)
+
+
+@pytest.fixture
+def drawing():
+    """Two halves, parted by a line."""
+    page = np.full((SIDE, SIDE), 255, np.uint8)
+    page[:, 31:33] = 0
+    return page
+
+
+@pytest.fixture
+def answer(drawing):
+    """A slope from dark to light green, left and right alike, and the network's own dark line."""
+    color = np.zeros((SIDE, SIDE, 3), np.float32)
+    color[...] = (0.2, 0.5, 0.3)
+    color[..., 1] += np.linspace(-0.05, 0.05, SIDE)[:, None]
+    color[drawing == 0] = 0.1
+    return color
+
+
+def test_the_area_around_a_hint_takes_its_color_and_keeps_its_slope(answer, drawing):
+    result = obey(answer, drawing, dots(Hint(15, 32, (255, 0, 0))))
+    np.testing.assert_allclose(result[32, 15], (1, 0, 0), atol=0.01)
+    np.testing.assert_allclose(result[LEFT][..., 0], 1.0, atol=0.01)
+    inner = np.s_[33:60, 15, 1]
+    np.testing.assert_allclose(result[inner] - answer[inner], result[33, 15, 1] - answer[33, 15, 1], atol=0.01)
+
+
+def test_a_line_stops_it(answer, drawing):
+    result = obey(answer, drawing, dots(Hint(15, 32, (255, 0, 0))))
+    np.testing.assert_array_equal(result[RIGHT], answer[RIGHT])
+
+
+def test_an_edge_of_the_answer_stops_it(answer):
+    answer[RIGHT] = (0.9, 0.8, 0.1)
+    result = obey(answer, np.full((SIDE, SIDE), 255, np.uint8), dots(Hint(10, 32, (255, 0, 0))))
+    np.testing.assert_array_equal(result[:, 36:], answer[:, 36:])
+    assert result[32, 5, 0] > 0.95
+
+
+def test_two_hints_share_an_area(answer):
+    page = np.full((SIDE, SIDE), 255, np.uint8)
+    answer[...] = 0.5
+    result = obey(answer, page, dots(Hint(8, 32, (255, 128, 128)), Hint(56, 32, (0, 128, 128))))
+    assert result[32, 8, 0] > 0.97 and result[32, 56, 0] < 0.03
+    assert abs(result[32, 32, 0] - 0.5) < 0.02
+    assert (np.diff(result[32, 10:55, 0]) <= 1e-6).all()
+
+
+def test_touching_dots_of_two_colors_count_each(answer, drawing):
+    result = obey(answer, drawing, dots(Hint(12, 32, (255, 0, 0), 3), Hint(17, 32, (0, 0, 255), 3)))
+    assert result[32, 2, 0] > result[32, 2, 2]
+    assert result[32, 27, 2] > result[32, 27, 0]
+
+
+def test_a_hint_on_a_line_changes_nothing(answer, drawing):
+    np.testing.assert_array_equal(obey(answer, drawing, dots(Hint(31.5, 32, (255, 0, 0), 0.5))), answer)
+
+
+def test_without_hints_nothing_changes(answer, drawing):
+    assert obey(answer, drawing, dots()) is answer
+
+
+def test_a_page_full_of_hints_ends(answer, drawing):
+    random = np.random.default_rng(0)
+    many = [Hint(*random.uniform(0, SIDE, 2), tuple(random.integers(0, 256, 3).tolist())) for _ in range(10_000)]
+    result = obey(answer, drawing, dots(*many))
+    assert np.isfinite(result).all() and result.min() >= 0 and result.max() <= 1
