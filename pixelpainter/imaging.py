@@ -47,6 +47,7 @@ __all__ = [
 PICTURE_SUFFIXES = frozenset({*SAVE_SUFFIXES, ".apng", ".gif", ".jfif", ".jpe", ".pbm", ".pfm", ".pgm", ".pnm"})
 """Lower-case suffixes of the pictures that can be read."""
 
+_EXIF_KEYS = {"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"}  # where PIL looks for EXIF
 # What undoes each EXIF orientation, for an array whose first two axes are rows and columns.
 _UPRIGHT: dict[int, Callable[[Pixels], Pixels]] = {
     2: lambda pixels: pixels[:, ::-1],
@@ -257,6 +258,9 @@ def _in_srgb(color: Image.Image, profile: bytes) -> Image.Image:
 
 def _exif(image: Image.Image, tag: int) -> Any:
     """Return one EXIF value, None where it is absent or EXIF is damaged: no reason to refuse a picture."""
+    # Asking PIL loads its TIFF reader, 8 ms; `_exif` is what the caller's own `getexif()` left.
+    if not (image.info.keys() & _EXIF_KEYS or hasattr(image, "tag_v2") or getattr(image, "_exif", True)):
+        return None
     try:
         return image.getexif().get(tag)
     except Exception:  # PIL promises nothing about damaged EXIF

@@ -279,6 +279,20 @@ def test_orientation_turns_the_resolution_too(format, orientation):
     assert dpi == pytest.approx((150, 300) if orientation >= 5 else (300, 150), abs=0.02)
 
 
+@pytest.mark.parametrize("hidden", ["getexif", "xmp", "raw profile"])
+def test_orientation_in_other_places(hidden):
+    image = Image.fromarray(RGB)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    if hidden == "getexif":
+        image.getexif()[0x0112] = 6
+    elif hidden == "xmp":
+        image.info["xmp"] = b'<x xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/>'
+    else:
+        image.info["Raw profile type exif"] = "\nexif\n 0\n" + exif.tobytes().hex()
+    assert imaging.picture_from_image(image).rgb.shape == (9, 6, 3)
+
+
 def swapped_profile():
     """The sRGB profile with the columns of red and blue exchanged."""
     data = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
