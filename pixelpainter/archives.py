@@ -10,7 +10,7 @@ import stat
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -53,7 +53,13 @@ class ArchiveResult:
 
 
 def color_archive(
-    source: Path, result: BinaryIO, painter: Painter, *, format: FormatName | None = None, workers: int = 1
+    source: Path,
+    result: BinaryIO,
+    painter: Painter,
+    *,
+    format: FormatName | None = None,
+    workers: int = 1,
+    on_page: Callable[[], None] | None = None,
 ) -> ArchiveResult:
     """Write a copy of an archive with its pages colored; order, times, comments and other files stay.
 
@@ -63,6 +69,7 @@ def color_archive(
         painter: colors the pages. A page that it cannot use is copied as it is, and named in the result.
         format: kind of the colored pages; None or "keep" = that of each page (PNG where it cannot be written).
         workers: how many pages to work on at once.
+        on_page: called for each page that is done, in the calling thread.
 
     Raises:
         InputError: the archive is damaged, encrypted or hostile.
@@ -76,7 +83,10 @@ def color_archive(
             work = partial(_paint_page, archive, names, painter)
             with closing(in_order(work, archive.infolist(), workers)) as done:
                 for entry, page in done:
-                    pages += page is not None
+                    if page is not None:
+                        pages += 1
+                        if on_page is not None:
+                            on_page()
                     if page is None:
                         _copy(archive, entry, target)
                     elif isinstance(page, PixelPainterError):

@@ -107,6 +107,7 @@ def color_job(
     format: FormatName | None = None,
     workers: int = 1,
     data: bytes | None = None,
+    on_page: Callable[[], None] | None = None,
 ) -> JobResult:
     """Color one picture or archive.
 
@@ -118,6 +119,7 @@ def color_job(
         format: kind of the pages in archives; that of pictures is in the target's suffix.
         workers: how many pages of an archive to work on at once.
         data: the bytes of the drawing; None = read them from the job's source.
+        on_page: called for each page of an archive that is done, in the calling thread.
 
     Raises:
         InputError: the drawing, or a hint, cannot be used.
@@ -129,17 +131,19 @@ def color_job(
     if records is None and not overwrite and os.path.lexists(job.target):
         raise _exists(job)
     if job.is_archive:
-        return _color_archive(job, painter, records, overwrite, format, workers)
+        return _color_archive(
+            job, painter, records, overwrite=overwrite, format=format, workers=workers, on_page=on_page
+        )
     return _color_picture(job, painter.read(job.source) if data is None else data, painter, records, overwrite)
 
 
-def state_of(job: Job, painter: Painter, records: Records | None) -> State:
+def state_of(job: Job, painter: Painter, records: Records | None, format: FormatName | None = None) -> State:
     """Tell what the file of a job's result is, see `Records.state`, without coloring anything."""
     if not os.path.lexists(job.target):
         return "missing"
     if records is None:
         return "foreign"
-    return records.state(job.place, job.target, hash_file(job.source), _made_by(job, painter, None))
+    return records.state(job.place, job.target, hash_file(job.source), _made_by(job, painter, format))
 
 
 def _color_picture(job: Job, data: bytes, painter: Painter, records: Records | None, overwrite: bool) -> JobResult:
@@ -167,7 +171,14 @@ _NOTES: dict[PaintStatus, tuple[str, ...]] = {
 
 
 def _color_archive(
-    job: Job, painter: Painter, records: Records | None, overwrite: bool, format: FormatName | None, workers: int
+    job: Job,
+    painter: Painter,
+    records: Records | None,
+    *,
+    overwrite: bool,
+    format: FormatName | None,
+    workers: int,
+    on_page: Callable[[], None] | None,
 ) -> JobResult:
     from pixelpainter.archives import ArchiveResult, color_archive  # zipfile costs a single picture 10 ms
 
@@ -179,7 +190,7 @@ def _color_archive(
 
     def fill(stream: BinaryIO) -> bool:
         nonlocal done
-        done = color_archive(job.source, stream, painter, format=format, workers=workers)
+        done = color_archive(job.source, stream, painter, format=format, workers=workers, on_page=on_page)
         return not done.problems
 
     _store(job, fill, replace=replace, records=records, source=source, made_by=made_by)

@@ -283,7 +283,24 @@ def test_through_the_command(command, book, plain_model, tmp_path):
     assert (tmp_path / "out" / "sub" / "book.cbz").read_bytes() == (tmp_path / "book_color.cbz").read_bytes()
     assert load(tmp_path / "out" / "p.png").size == (60, 90)
     assert command(*arguments).err.splitlines()[-1] == "2 unchanged"
+    dry = command(*arguments, "--format", "png", "--dry-run").out.splitlines()
+    assert [line.partition(":")[0] for line in dry] == ["up to date", "color again"]
     assert command(*arguments, "--format", "png").err.splitlines()[-1] == "1 unchanged, 1 colored"
+    dry = command(*arguments, "--format", "png", "--dry-run").out.splitlines()
+    assert [line.partition(":")[0] for line in dry] == ["up to date", "up to date"]
+
+
+def test_pages_move_the_bar(command, book, plain_model, tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "200")
+    done = command("colorize", book, "--model", plain_model)
+    assert done.status == 0
+    assert "5/5" in done.err
+    (tmp_path / "broken.cbz").write_bytes(b"broken")
+    done = command("colorize", book, tmp_path / "broken.cbz", "-o", tmp_path / "out", "--model", plain_model)
+    assert done.status == 1
+    assert "6/6" in done.err
 
 
 def test_an_archive_with_a_bad_page_fails_every_time(command, plain_model, tmp_path):

@@ -291,7 +291,7 @@ def test_a_table_on_a_terminal(command, pages, plain_model, tmp_path, monkeypatc
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in table.splitlines() if line.startswith("│")]
     assert rows == [["colored", "3"], ["failed", "1"]]
     assert f"failed: {pages}/b.png: not a picture" in table
-    assert "files/s" in done.err
+    assert "pictures/s" in done.err
     quiet = command(*arguments, "--quiet")
     assert "│" not in quiet.err
     assert [line.split()[0] for line in quiet.err.splitlines()] == ["error:", "3"]

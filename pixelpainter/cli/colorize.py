@@ -89,7 +89,9 @@ def colorize(
         _check_preview(preview, plan, overwrite=overwrite)
     records = Records(Path(output), part) if output and destination == "tree" else None
     if dry_run:
-        raise typer.Exit(progress.print_plan(plan, painter, records, overwrite=overwrite, as_json=as_json))
+        raise typer.Exit(
+            progress.print_plan(plan, painter, records, overwrite=overwrite, format=format, as_json=as_json)
+        )
     data = painter.read_stream(sys.stdin.buffer, "stdin") if paths[0] == Path(STREAM) else None
     if destination == "stdout":
         data = painter.read(paths[0]) if data is None else data
@@ -97,6 +99,7 @@ def colorize(
         return
     if destination == "tree":
         clean_leftovers(dict.fromkeys(job.target.parent for job in plan))
+    meter = progress.Meter()
     work = partial(
         batch.color_job,
         painter=painter,
@@ -105,10 +108,11 @@ def colorize(
         format=format,
         workers=workers,
         data=data,
+        on_page=meter.advance,
     )
     with progress.open_report(report) as log:
         results = batch.run_jobs(plan, work, workers)
-        tally = progress.watch(results, len(plan), quiet=quiet, log=log, print_paths=print_paths)
+        tally = progress.watch(results, plan, meter, quiet=quiet, log=log, print_paths=print_paths)
     if preview:
         _save_preview(preview, tally, painter, quiet=quiet)
     if as_json:

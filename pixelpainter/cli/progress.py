@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import os
 import sys
@@ -16,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from pixelpainter.cli.messages import one_line, print_error, print_note
-from pixelpainter.errors import OutputError
+from pixelpainter.errors import InputError, OutputError
 
 if TYPE_CHECKING:
     from pixelpainter.batch import JobResult
     from pixelpainter.painter import Painter
-    from pixelpainter.plan import Job
+    from pixelpainter.plan import FormatName, Job
     from pixelpainter.records import Records
 
 Log = Callable[["JobResult"], None]
@@ -60,20 +62,44 @@ class Tally:
         return ", ".join(f"{count} {status}" for status, count in self.counts.items() if count) or "nothing to color"
 
 
-def watch(results: Iterable[JobResult], total: int, *, quiet: bool, log: Log, print_paths: bool) -> Tally:
+class Meter:
+    """Counts pictures done, the pages in archives too, and moves the bar if there is one."""
+
+    def __init__(self) -> None:
+        self.done = 0
+        self.show: Callable[[int], None] | None = None
+
+    def advance(self) -> None:
+        """Count one picture."""
+        self.move_to(self.done + 1)
+
+    def move_to(self, done: int) -> None:
+        """Say how many pictures are done."""
+        self.done = done
+        if self.show is not None:
+            self.show(done)
+
+
+def watch(
+    results: Iterable[JobResult], plan: Sequence[Job], meter: Meter, *, quiet: bool, log: Log, print_paths: bool
+) -> Tally:
     """Print results as they come, and a summary of several.
 
     Raises:
         KeyboardInterrupt: the user stopped the run; how far it came is printed.
     """
-    tally, start = Tally(), time.perf_counter()
+    tally, start, total = Tally(), time.perf_counter(), len(plan)
     terminal = sys.stderr.isatty()
-    with _bar(total, shown=total > 1 and not quiet and terminal) as advance:
+    pictures = list(itertools.accumulate(_count_pictures(plan))) if terminal and not quiet else []
+    with _bar(meter, pictures[-1] if pictures else 0):
         try:
             for number, result in enumerate(results, 1):
                 tally.add(result)
                 log(result)
-                _print_result(result, f"[{number}/{total}] " if total > 1 else "", quiet=quiet, bar=advance())
+                if meter.show is not None:
+                    meter.move_to(pictures[number - 1])
+                bar = meter.show is not None and total > 1
+                _print_result(result, f"[{number}/{total}] " if total > 1 else "", quiet=quiet, bar=bar)
                 if print_paths and result.output is not None:
                     sys.stdout.buffer.write(os.fsencode(result.output) + b"\n")  # a name need not be valid text
                     sys.stdout.buffer.flush()
@@ -87,6 +113,18 @@ def watch(results: Iterable[JobResult], total: int, *, quiet: bool, log: Log, pr
         else:
             print_note(tally.summary())
     return tally
+
+
+def _count_pictures(plan: Sequence[Job]) -> Iterator[int]:
+    """Yield the number of pictures of each job."""
+    for job in plan:
+        pages = 1
+        if job.is_archive:
+            from pixelpainter.archives import count_pages
+
+            with contextlib.suppress(InputError):  # it fails when its turn comes
+                pages = max(1, count_pages(job.source))
+        yield pages
 
 
 def _print_result(result: JobResult, number: str, *, quiet: bool, bar: bool) -> None:
@@ -108,15 +146,15 @@ def _print_result(result: JobResult, number: str, *, quiet: bool, bar: bool) -> 
 
 
 @contextmanager
-def _bar(total: int, *, shown: bool) -> Iterator[Callable[[], bool]]:
-    """Show a progress bar on stderr. Yields what moves it on by one; that returns whether there is a bar."""
-    if not shown:
-        yield lambda: False
+def _bar(meter: Meter, pictures: int) -> Iterator[None]:
+    """Show a progress bar of several pictures on stderr, moved by the meter."""
+    if pictures <= 1:
+        yield
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    rate = TextColumn("{task.fields[rate]:.1f} files/s,")
+    rate = TextColumn("{task.fields[rate]:.1f} pictures/s,")
     columns = (
         TextColumn("coloring"),
         BarColumn(),
@@ -127,14 +165,17 @@ def _bar(total: int, *, shown: bool) -> Iterator[Callable[[], bool]]:
     )
     # Errors printed while the bar is shown go through its console, which keeps them above it.
     with Progress(*columns, console=Console(stderr=True), redirect_stderr=True, transient=True) as progress:
-        task = progress.add_task("", total=total, rate=0.0)
+        task = progress.add_task("", total=pictures, rate=0.0)
 
-        def advance() -> bool:
-            progress.advance(task)
+        def show(done: int) -> None:
+            progress.update(task, completed=done)
             progress.update(task, rate=progress.tasks[task].speed or 0.0)
-            return True
 
-        yield advance
+        meter.show = show
+        try:
+            yield
+        finally:
+            meter.show = None
 
 
 def _print_table(tally: Tally) -> None:
@@ -163,14 +204,20 @@ def print_summary(tally: Tally) -> None:
 
 
 def print_plan(
-    plan: Sequence[Job], painter: Painter, records: Records | None, *, overwrite: bool, as_json: bool
+    plan: Sequence[Job],
+    painter: Painter,
+    records: Records | None,
+    *,
+    overwrite: bool,
+    format: FormatName | None,
+    as_json: bool,
 ) -> int:
     """Print what a run would do on stdout. Returns the exit status: 1 if something would fail."""
     from pixelpainter.batch import state_of
 
     entries: list[dict[str, Any]] = []
     for job in plan:
-        state = "foreign" if job.problem else state_of(job, painter, records)
+        state = "foreign" if job.problem else state_of(job, painter, records, format)
         if overwrite and not job.problem and state != "missing":
             state = "outdated"
         reason = str(job.problem) if job.problem else "exists already; use --overwrite" if state == "foreign" else None
