@@ -10,7 +10,7 @@ from torch import nn
 from pixelpainter import metrics
 from pixelpainter.systems import SYSTEMS
 from pixelpainter.train.batches import BatchMaker
-from pixelpainter.train.validate import answer, save_grid, to_bytes, validate
+from pixelpainter.train.validate import answer, evenly, save_grid, to_bytes, validate
 
 
 class Fixed(nn.Module):
@@ -41,7 +41,7 @@ PLAIN, HINTS = plain_config(size=64, load_size=64), hints_config(size=64, load_s
 def test_gray_paper_scores_like_the_gray_page(cache):
     gray = Fixed(lambda picture, _: torch.full((len(picture), 3, 64, 64), 128 / 127.5 - 1))
     card = SYSTEMS["pix2pix"].card
-    found = validate(gray, batches(cache, PLAIN), card, 18)
+    found = validate(gray, batches(cache, PLAIN), card, range(18))
     assert [len(picture) for picture, _ in gray.asked] == [16, 2]
     expected = []
     for index in range(18):
@@ -57,14 +57,14 @@ def test_gray_paper_scores_like_the_gray_page(cache):
 
 def test_the_drawing_scores_like_the_drawing(cache):
     drawing = Fixed(lambda picture, _: picture[:, :1].expand(-1, 3, -1, -1))
-    found = validate(drawing, batches(cache, HINTS), SYSTEMS["pix2pix-hints"].card, 4)
+    found = validate(drawing, batches(cache, HINTS), SYSTEMS["pix2pix-hints"].card, range(4))
     for way in ("plain", "hints_20", "palette"):
         assert found[f"psnr_{way}"] == pytest.approx(found["psnr_baseline_drawing"])
 
 
 def test_every_way_of_asking_gets_its_input(cache):
     network = Fixed(lambda picture, _: picture[:, 1:4])
-    found = validate(network, batches(cache, HINTS), SYSTEMS["pix2pix-hints"].card, 4)
+    found = validate(network, batches(cache, HINTS), SYSTEMS["pix2pix-hints"].card, range(4))
     plain, hinted, with_palette = network.asked
     assert plain[0][:, 1:].abs().max() == 0
     assert plain[1].abs().max() == 0
@@ -77,7 +77,7 @@ def test_every_way_of_asking_gets_its_input(cache):
 
 def test_only_the_first_pictures_are_measured(cache):
     network = Fixed(lambda picture, _: picture.expand(-1, 3, -1, -1))
-    validate(network, batches(cache, PLAIN), SYSTEMS["pix2pix"].card, 5)
+    validate(network, batches(cache, PLAIN), SYSTEMS["pix2pix"].card, range(5))
     assert [len(picture) for picture, _ in network.asked] == [5]
 
 
@@ -87,10 +87,10 @@ def test_pictures_without_figure_are_left_out(cache):
     network = Fixed(lambda picture, _: picture.expand(-1, 3, -1, -1))
     some = dataclasses.replace(cache, figure=figure)
     card = SYSTEMS["pix2pix"].card
-    one = validate(network, batches(some, PLAIN), card, 2)
+    one = validate(network, batches(some, PLAIN), card, range(2))
     truth, drawing = cache.color[1].transpose(1, 2, 0), np.repeat(cache.lines[1, 0][..., None], 3, axis=2)
     assert one["psnr_plain"] == pytest.approx(metrics.psnr(drawing, truth, cache.figure[1].astype(bool)))
-    assert validate(network, batches(some, PLAIN), card, 1) == {}
+    assert validate(network, batches(some, PLAIN), card, range(1)) == {}
 
 
 def test_an_answer_is_in_eval_mode_and_leaves_the_mode_as_it_was():
@@ -117,9 +117,15 @@ def test_to_bytes():
 
 def test_the_grid_of_a_network_without_hints(cache, tmp_path):
     network = Fixed(lambda picture, _: torch.full((len(picture), 3, 64, 64), -1.0))
-    save_grid(network, batches(cache, PLAIN), SYSTEMS["pix2pix"].card, 18, tmp_path / "grid.png")
+    save_grid(network, batches(cache, PLAIN), SYSTEMS["pix2pix"].card, range(18), tmp_path / "grid.png")
     with Image.open(tmp_path / "grid.png") as grid:
         drawn = np.asarray(grid)
     assert drawn.shape == (8 * 64, 3 * 64, 3)
     assert drawn[:, 64:128].max() == 0
-    assert np.array_equal(drawn[7 * 64 :, 128:], cache.color[7].transpose(1, 2, 0))
+    assert np.array_equal(drawn[7 * 64 :, 128:], cache.color[17].transpose(1, 2, 0))
+
+
+def test_pictures_are_spread_evenly():
+    assert evenly(9, 3) == [0, 4, 8]
+    assert evenly(2, 8) == [0, 1]
+    assert evenly(0, 8) == []

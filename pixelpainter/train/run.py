@@ -31,7 +31,7 @@ from pixelpainter.train.checkpoint import (
 from pixelpainter.train.config import TrainConfig
 from pixelpainter.train.loop import State, make_state, train
 from pixelpainter.train.sources import mix_weights
-from pixelpainter.train.validate import save_grid, validate
+from pixelpainter.train.validate import evenly, save_grid, validate
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -98,7 +98,7 @@ class Run:
         self._sampler = Sampler(count, weights, config.batch_size, config.seed)
         self._batches = BatchMaker(training, self.card, config, device)
         self._validation = None if validation is None else BatchMaker(validation, self.card, config, device)
-        self._validation_count = 0 if validation is None else min(len(validation.names), VALIDATION_PICTURES)
+        self._validation_pictures = evenly(0 if validation is None else len(validation.names), VALIDATION_PICTURES)
         samples = config.samples or config.epochs * count
         self.total_steps = max(samples // config.batch_size, 1)
         self._steps_between = max(round(config.checkpoint_every * count / config.batch_size), SMALLEST_EPOCH_STEPS)
@@ -191,9 +191,9 @@ class Run:
         generator = self.state.inference_generator
         self.folder.mkdir(parents=True, exist_ok=True)
         if self._validation is not None:
-            figures = validate(generator, self._validation, self.card, self._validation_count)
+            figures = validate(generator, self._validation, self.card, self._validation_pictures)
             grid = self.folder / f"samples_{self.state.step:08d}.png"
-            save_grid(generator, self._validation, self.card, self._validation_count, grid)
+            save_grid(generator, self._validation, self.card, self._validation_pictures, grid)
         checkpoint = Checkpoint(
             config=self.config,
             manifest=self.manifest,

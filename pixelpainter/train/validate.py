@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,16 +31,16 @@ def ways_to_ask(card: ModelCard) -> dict[str, tuple[int, bool]]:
     return ways
 
 
-def validate(generator: nn.Module, batches: BatchMaker, card: ModelCard, count: int) -> dict[str, float]:
-    """Measure a generator in eval mode on the first ``count`` pictures of a validation cache.
+def validate(generator: nn.Module, batches: BatchMaker, card: ModelCard, pictures: Sequence[int]) -> dict[str, float]:
+    """Measure a generator in eval mode on some pictures of a validation cache.
 
     Returns:
         By name: PSNR in dB inside the figure for each way of asking and for each trivial baseline; SSIM inside the
         figure and colorfulness divided by the truth's for each way of asking. Means over the pictures.
     """
     values: dict[str, list[float]] = defaultdict(list)
-    for start in range(0, count, BATCH_SIZE):
-        indices = range(start, min(start + BATCH_SIZE, count))
+    for start in range(0, len(pictures), BATCH_SIZE):
+        indices = pictures[start : start + BATCH_SIZE]
         for way, (hints, with_palette) in ways_to_ask(card).items():
             batch, figures = batches.validation(indices, hints, with_palette)
             results, truths = to_bytes(answer(generator, batch.inputs)), to_bytes(batch.truth)
@@ -59,6 +60,11 @@ def validate(generator: nn.Module, batches: BatchMaker, card: ModelCard, count: 
     return {name: float(np.mean(numbers)) for name, numbers in values.items()}
 
 
+def evenly(count: int, at_most: int) -> list[int]:
+    """Return up to ``at_most`` numbers below ``count``, spread evenly: neighbors by name show the same character."""
+    return [int(index) for index in np.linspace(0, count - 1, min(count, at_most))]
+
+
 def answer(generator: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
     """Return the generator's answer in eval mode, without gradients: (N, 3, S, S) float32."""
     was_training = generator.training
@@ -75,9 +81,9 @@ def to_bytes(pictures: Tensor) -> NDArray[np.uint8]:
     return np.asarray(scaled.permute(0, 2, 3, 1).cpu().numpy())
 
 
-def save_grid(generator: nn.Module, batches: BatchMaker, card: ModelCard, count: int, path: Path) -> None:
-    """Write a PNG of up to 8 pictures: drawing, one column for each way of asking, truth."""
-    indices = range(min(count, GRID_ROWS))
+def save_grid(generator: nn.Module, batches: BatchMaker, card: ModelCard, pictures: Sequence[int], path: Path) -> None:
+    """Write a PNG of 8 of the pictures: drawing, one column for each way of asking, truth."""
+    indices = [pictures[index] for index in evenly(len(pictures), GRID_ROWS)]
     columns: list[NDArray[np.uint8]] = []
     for hints, with_palette in ways_to_ask(card).values():
         batch, _ = batches.validation(indices, hints, with_palette)
