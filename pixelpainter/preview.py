@@ -17,7 +17,7 @@ from pixelpainter.errors import OutputError, PixelPainterError
 from pixelpainter.imaging import open_picture, save_picture
 from pixelpainter.painter import Named, Painter
 from pixelpainter.plan import is_archive
-from pixelpainter.saving import shown_name
+from pixelpainter.saving import short_reason, shown_name
 
 MAX_PAIRS = 40  # 4 across, 10 down: 2200x2950 pixels, whatever the length of the run
 COLUMNS = 4
@@ -76,7 +76,10 @@ def save_sheet(path: Path, pairs: Sequence[tuple[Path, Path]], painter: Painter)
                 sheet.paste(Image.fromarray(tile), (x + (SIDE_PX - width) // 2, top + (SIDE_PX - height) // 2))
         label = drawing.name.encode("latin-1", "replace").decode("latin-1")[:80]  # the font knows no more
         draw.text((left, top + SIDE_PX + 4), label, fill="white", font=font)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{shown_name(path.parent)}: the folder cannot be made ({short_reason(error)})") from error
     save_picture(np.array(sheet), path, overwrite=True, metadata=_MARK)
     return count
 

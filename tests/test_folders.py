@@ -267,6 +267,11 @@ def test_preview(command, pages, plain_model, tmp_path):
     assert command(*arguments, tmp_path / "out" / "1.png").status == 2
     done = command(*arguments, pages / "1.png")
     assert (done.status, done.err.count("\n")) == (1, 1)
+    (pages / "bad.png").unlink()
+    done = command(*arguments, pages / "1.png" / "sheet.png", "--json")  # found out only after the work
+    assert done.status == 1
+    assert done.err.splitlines()[-1].startswith(f"error: {pages}/1.png: the folder cannot be made")
+    assert json.loads(done.out)["unchanged"] == 5
 
 
 def test_leftovers_of_killed_runs_are_removed(color, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -97,7 +98,7 @@ def colorize(
         data = painter.read(paths[0]) if data is None else data
         _color_to_stdout(data, str(plan[0].source), painter, format, quiet=quiet)
         return
-    if destination == "tree":
+    if records is not None:
         clean_leftovers(dict.fromkeys(job.target.parent for job in plan))
     meter = progress.Meter()
     work = partial(
@@ -110,15 +111,10 @@ def colorize(
         data=data,
         on_page=meter.advance,
     )
-    with progress.open_report(report) as log:
+    with records or nullcontext(), progress.open_report(report) as log:
         results = batch.run_jobs(plan, work, workers)
         tally = progress.watch(results, plan, meter, quiet=quiet, log=log, print_paths=print_paths)
-    if preview:
-        _save_preview(preview, tally, painter, quiet=quiet)
-    if as_json:
-        progress.print_summary(tally)
-    if tally.failures:
-        raise typer.Exit(1)
+    _finish(tally, preview, painter, quiet=quiet, as_json=as_json)
 
 
 def _plan(
@@ -165,15 +161,20 @@ def _check_preview(preview: Path, plan: Sequence[Job], *, overwrite: bool) -> No
     check_sheet(preview, overwrite=overwrite)
 
 
-def _save_preview(preview: Path, tally: progress.Tally, painter: Painter, *, quiet: bool) -> None:
-    """Save the contact sheet; if that fails, the run has failed, but is not lost."""
-    from pixelpainter.preview import save_sheet
+def _finish(tally: progress.Tally, preview: Path | None, painter: Painter, *, quiet: bool, as_json: bool) -> None:
+    """Save the contact sheet, print the summary, and set the exit status; a sheet that fails costs nothing else."""
+    if preview is not None:
+        from pixelpainter.preview import save_sheet
 
-    try:
-        shown = save_sheet(preview, tally.pairs, painter)
-    except Exception as error:
-        print_error(error, about=str(preview))
-        tally.failures.append({"path": str(preview), "error": type(error).__name__, "message": str(error)})
-        return
-    if not quiet:
-        print_note(f"{shown} of {len(tally.pairs)} results on {preview}")
+        try:
+            shown = save_sheet(preview, tally.pairs, painter)
+        except Exception as error:
+            print_error(error, about=str(preview))
+            tally.failures.append({"path": str(preview), "error": type(error).__name__, "message": str(error)})
+        else:
+            if not quiet:
+                print_note(f"{shown} of {len(tally.pairs)} results on {preview}")
+    if as_json:
+        progress.print_summary(tally)
+    if tally.failures:
+        raise typer.Exit(1)
