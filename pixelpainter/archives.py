@@ -31,7 +31,8 @@ MAX_RATIO, RATIO_MATTERS_BYTES = 200, 1 << 30
 _COPY_BYTES = 1 << 20
 _DENSE = frozenset({"PNG", "JPEG", "WEBP", "AVIF"})  # packing them again gains nothing
 
-_METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA})
+# zipfile unpacks the others without a limit: some kilobytes of bzip2 may become gigabytes, whatever the size declared.
+_METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError)
 
 
@@ -222,10 +223,16 @@ def _copy(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: zipfile.ZipF
     copy.create_system, copy.external_attr, copy.comment = entry.create_system, entry.external_attr, entry.comment
     copy.compress_type, copy.file_size = entry.compress_type, entry.file_size
     with target.open(copy, "w") as stream:
-        try:
-            with archive.open(entry) as content:
-                while piece := content.read(_COPY_BYTES):
-                    stream.write(piece)
-        except _DAMAGE as error:
-            name = shown_name(f"{archive.filename}/{entry.filename}")
-            raise InputError(f"{name}: damaged ({short_reason(error)}); make or fetch the archive again") from error
+        for piece in _pieces(archive, entry):
+            stream.write(piece)
+
+
+def _pieces(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[bytes]:
+    """Yield the content of an entry. Raises InputError if it is damaged; errors in writing are not caught here."""
+    try:
+        with archive.open(entry) as content:
+            while piece := content.read(_COPY_BYTES):
+                yield piece
+    except _DAMAGE as error:
+        name = shown_name(f"{archive.filename}/{entry.filename}")
+        raise InputError(f"{name}: damaged ({short_reason(error)}); make or fetch the archive again") from error

@@ -1,3 +1,4 @@
+import errno
 import io
 import stat
 import threading
@@ -187,8 +188,10 @@ def test_encrypted_entries(painter, tmp_path):
     refused(book, painter, "1.png", "encrypted")
 
 
-def test_unknown_packing(painter, tmp_path):
-    refused(patched(pack(tmp_path / "b.cbz", {"1.png": b"x"}), 10, b"\x09\x00"), painter, "method 9")
+@pytest.mark.parametrize("method", [9, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_other_ways_of_packing(painter, tmp_path, method):
+    packed = patched(pack(tmp_path / "b.cbz", {"1.png": b"x"}), 10, bytes([method, 0]))
+    refused(packed, painter, f"method {method}", "deflate")
 
 
 def test_zip_bombs(painter, tmp_path, monkeypatch):
@@ -234,6 +237,18 @@ def test_any_cut_is_an_error_in_one_line(painter, book):
     for length in range(0, len(data), len(data) // 40):
         book.write_bytes(data[:length])
         refused(book, painter)
+
+
+@pytest.mark.parametrize("room", [0, 500, 3000, 4_500])
+def test_a_full_disk_is_not_the_fault_of_the_archive(book, painter, room):
+    class Full(io.BytesIO):
+        def write(self, data):
+            if self.tell() + len(data) > room:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(data)
+
+    with pytest.raises(OSError, match="No space left"):
+        color_archive(book, Full(), painter, workers=2)
 
 
 def test_first_page(book, tmp_path):

@@ -57,6 +57,8 @@ def colorize(
     destination = options.find_destination(paths, output, format)
     if as_json + print_paths + (destination == "stdout") > 1:
         raise wrong("--print", "only one of --json, --print and a picture can go to stdout")
+    if shard and destination != "tree":
+        raise wrong("--shard", "only a folder, or several files, can be divided")
     # Imported here, so that --help and most usage errors wait for neither numpy nor onnxruntime.
     import cv2
 
