@@ -90,7 +90,7 @@ def color_archive(
                             on_page()
                     if page is None:
                         _copy(archive, entry, target)
-                    elif isinstance(page, PixelPainterError):
+                    elif isinstance(page, str):
                         problems.append(f"{page}; the page was copied as it is")
                         _copy(archive, entry, target)
                     elif page.status == "skipped":  # an archive must not lose pages
@@ -184,8 +184,8 @@ def _result_names(archive: zipfile.ZipFile, format: FormatName) -> dict[str, str
 
 def _paint_page(
     archive: zipfile.ZipFile, names: dict[str, str], painter: Painter, entry: zipfile.ZipInfo
-) -> tuple[zipfile.ZipInfo, Painted | PixelPainterError | None]:
-    """Color one page; None for what is no page."""
+) -> tuple[zipfile.ZipInfo, Painted | str | None]:
+    """Color one page. None for what is no page; the message of an error (which itself would hold the picture)."""
     if entry.filename not in names:
         return entry, None
     name = f"{archive.filename}/{entry.filename}"
@@ -194,7 +194,7 @@ def _paint_page(
         data = _read(archive, entry, painter.max_file_bytes)
         return entry, painter.paint(data, shown_name(name), SAVE_SUFFIXES[suffix])
     except PixelPainterError as error:
-        return entry, error
+        return entry, str(error)
 
 
 def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, max_bytes: int) -> bytes:

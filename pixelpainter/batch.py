@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import os
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -85,17 +86,30 @@ def run_jobs(jobs: Iterable[Job], work: Callable[[Job], JobResult], workers: int
 def _attempt(work: Callable[[Job], JobResult], job: Job) -> JobResult:
     """Do one job; whatever is raised becomes a failed result."""
     start = time.perf_counter()
-    error: Exception
+
+    def failed(error: Exception) -> JobResult:
+        return JobResult(job.source, None, "failed", time.perf_counter() - start, error=error)
+
+    if job.problem is not None:
+        return failed(job.problem)
     try:
-        if job.problem is not None:
-            raise job.problem
-        result = work(job)
-        return dataclasses.replace(result, seconds=time.perf_counter() - start)
+        return dataclasses.replace(work(job), seconds=time.perf_counter() - start)
     except MemoryError:
-        error = InputError(f"{job.source}: there is not enough memory for this picture")
+        return failed(InputError(f"{job.source}: there is not enough memory for this picture"))
     except Exception as raised:  # a bug that one picture in a thousand shows must not cost the other 999
-        error = raised
-    return JobResult(job.source, None, "failed", time.perf_counter() - start, error=error)
+        _forget_frames(raised)
+        return failed(raised)
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """Forget what the functions that failed were working on.
+
+    An error holds their frames, and those of the thread hold the error: the picture would stay in memory until the
+    next search for garbage.
+    """
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 def color_job(

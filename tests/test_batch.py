@@ -1,8 +1,12 @@
+import gc
+import threading
+import time
+import weakref
 from pathlib import Path
 
 import pytest
 
-from pixelpainter.batch import Job, JobResult, run_jobs
+from pixelpainter.batch import Job, JobResult, run_jobs, share_cores
 from pixelpainter.errors import InputError
 from pixelpainter.plan import plan_folder
 
@@ -44,3 +48,80 @@ def test_an_interrupt_is_no_failure():
 
     with pytest.raises(KeyboardInterrupt):
         list(run_jobs([Job(Path("a"), Path("b"))], work))
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_several_at_once_and_in_order(workers):
+    threads = set()
+
+    def work(job: Job) -> JobResult:
+        threads.add(threading.get_ident())
+        time.sleep(0.01)
+        return JobResult(job.source, job.target, "colored")
+
+    jobs = [Job(Path(name), Path("x")) for name in ("a", "b", "c.cbz", "d", "e.zip", "f", "g", "h")]
+    results = list(run_jobs(jobs, work, workers))
+    assert [result.source for result in results] == [job.source for job in jobs]
+    assert (len(threads) > 1) == (workers > 1)
+
+
+def test_archives_have_all_workers_to_themselves():
+    running = []
+
+    def work(job: Job) -> JobResult:
+        running.append(job.source.name)
+        if job.is_archive:
+            assert running == [job.source.name]
+            assert threading.current_thread() is threading.main_thread()
+        time.sleep(0.01)
+        running.remove(job.source.name)
+        return JobResult(job.source, job.target, "colored")
+
+    jobs = [Job(Path(name), Path("x")) for name in ("a", "b", "c.cbz", "d.cbz", "e", "f")]
+    assert [result.error for result in run_jobs(jobs, work, 3)] == [None] * 6
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_failed_jobs_leave_no_garbage(workers):
+    class Pixels:
+        pass
+
+    known = []
+
+    def work(job: Job) -> JobResult:
+        pixels = Pixels()
+        known.append(weakref.ref(pixels))
+        try:
+            decode()
+        except ValueError as error:
+            raise InputError("bad") from error
+
+    def decode() -> None:
+        pixels = Pixels()
+        known.append(weakref.ref(pixels))
+        raise ValueError
+
+    gc.disable()
+    try:
+        for result in run_jobs([Job(Path(str(number)), Path("x")) for number in range(20)], work, workers):
+            assert result.error is not None
+        del result
+        assert [reference() for reference in known] == [None] * 40
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize(
+    ("cores", "pictures", "workers", "expected"),
+    [
+        (2, 300, None, (2, 1)),
+        (16, 300, None, (16, 1)),
+        (16, 1, None, (1, 16)),
+        (16, 3, None, (3, 5)),
+        (4, 300, 1, (1, 4)),
+        (1, 300, 8, (8, 1)),
+        (4, 0, None, (1, 4)),
+    ],
+)
+def test_sharing_of_cores(cores, pictures, workers, expected):
+    assert share_cores(cores, pictures, workers) == expected
