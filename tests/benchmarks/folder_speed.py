@@ -1,6 +1,6 @@
 """Measure `pixelpainter colorize FOLDER` against a loop that colors one file after the other.
 
-    python tests/benchmarks/folder_speed.py --model MODEL.onnx [--count 300] [--side 1024] [--splits 1x2 2x1 4x1]
+    python tests/benchmarks/folder_speed.py [--model MODEL.onnx] [--count 300] [--rounds 1] [--splits 1x2 2x1 4x1]
 
 Both are whole processes over the same drawings. Shown are wall-clock time without the first pictures
 (loading), pictures per second, processor time per picture, the peak of resident memory, and the resident memory after
@@ -13,12 +13,14 @@ from __future__ import annotations
 import argparse
 import os
 import resource
+import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -32,16 +34,15 @@ import sys
 from pathlib import Path
 from pixelpainter import Colorizer
 from pixelpainter.imaging import open_picture, save_picture
-colorizer = Colorizer(sys.argv[3])
+colorizer = Colorizer(sys.argv[2] or None)
 for number, path in enumerate(sorted(Path(sys.argv[1]).iterdir())):
     picture = open_picture(path)
     rgb = colorizer.colorize_picture(picture)
-    save_picture(rgb, Path(sys.argv[2]) / path.name, alpha=picture.alpha, dpi=picture.dpi, overwrite=True)
+    save_picture(rgb, Path(sys.argv[3]) / path.name, alpha=picture.alpha, dpi=picture.dpi, overwrite=True)
 """
 
 
-@dataclass(frozen=True)
-class Measured:
+class Measured(NamedTuple):
     """One run: pictures, wall-clock and processor seconds, and resident memory in MB."""
 
     rate: float
@@ -54,35 +55,52 @@ class Measured:
 def main() -> None:
     """Run, print a table, and fail when a limit is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", required=True)
+    parser.add_argument("--model", help="default: the bundled one")
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--side", type=int, default=1024, help="of the drawings, in pixels")
+    parser.add_argument("--rounds", type=int, default=1, help="run everything so often, in turns; medians are shown")
     parser.add_argument("--splits", nargs="*", default=[], metavar="JxT")
     parser.add_argument("--no-loop", action="store_true", help="only the folder, for long runs")
     arguments = parser.parse_args()
     print_machine()
+    print(f"\n{arguments.count} drawings of {arguments.side}x{arguments.side}, {arguments.rounds} round(s)")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_drawings(folder / "in", arguments.count, arguments.side)
-        command = [sys.executable, "-m", "pixelpainter", "colorize", folder / "in", "--model", arguments.model, "-q"]
-        runs = (
-            {} if arguments.no_loop else {"loop": [sys.executable, "-c", LOOP, folder / "in", "OUT", arguments.model]}
-        )
-        runs["folder"] = [*command, "-o", "OUT"]
-        for split in arguments.splits:
-            jobs, threads = map(int, split.split("x"))
-            runs[f"folder {split}"] = [*command, "--jobs", jobs, "--threads", jobs * threads, "-o", "OUT"]
-        print(f"\n{arguments.count} drawings of {arguments.side}x{arguments.side}")
-        print(f"{'run':14} {'pictures/s':>10} {'CPU ms':>7} {'peak MB':>8} {'warm MB':>8} {'last MB':>8}")
-        measured = {}
-        for number, (name, run) in enumerate(runs.items()):
-            output = folder / str(number)
-            output.mkdir()
-            one = measure([str(output if part == "OUT" else part) for part in run], output, arguments.count)
-            measured[name] = one
-            memory = f"{one.peak_mb:8.0f} {one.warm_mb:8.0f} {one.last_mb:8.0f}"
-            print(f"{name:14} {one.rate:10.2f} {one.cpu_ms:7.0f} {memory}", flush=True)
-    sys.exit(0 if judge(measured) else 1)
+        commands = make_commands(folder / "in", arguments)
+        rounds: dict[str, list[Measured]] = {name: [] for name in commands}
+        for _ in range(arguments.rounds):
+            for name, command in commands.items():
+                output = folder / "out"
+                output.mkdir()
+                rounds[name].append(measure([*command, str(output)], output, arguments.count))
+                shutil.rmtree(output)
+    print(f"{'run':14} {'pictures/s':>10} {'CPU ms':>7} {'peak MB':>8} {'warm MB':>8} {'last MB':>8}")
+    medians = {name: Measured(*map(statistics.median, zip(*runs, strict=True))) for name, runs in rounds.items()}
+    for name, one in medians.items():
+        memory = f"{one.peak_mb:8.0f} {one.warm_mb:8.0f} {one.last_mb:8.0f}"
+        print(f"{name:14} {one.rate:10.2f} {one.cpu_ms:7.0f} {memory}")
+    sys.exit(0 if judge(medians) else 1)
+
+
+def make_commands(drawings: Path, arguments: argparse.Namespace) -> dict[str, list[str]]:
+    """Return the commands to compare, by name; the output folder is to follow."""
+    python, model = sys.executable, arguments.model
+    commands = {} if arguments.no_loop else {"loop": [python, "-c", LOOP, str(drawings), model or ""]}
+    folder = [
+        python,
+        "-m",
+        "pixelpainter",
+        "colorize",
+        str(drawings),
+        "--quiet",
+        *(["--model", model] if model else []),
+    ]
+    commands["folder"] = [*folder, "-o"]
+    for split in arguments.splits:
+        jobs, threads = map(int, split.split("x"))
+        commands[f"folder {split}"] = [*folder, "--jobs", str(jobs), "--threads", str(jobs * threads), "-o"]
+    return commands
 
 
 def judge(measured: dict[str, Measured]) -> bool:
