@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -74,7 +73,7 @@ def _remove_if_dead(temporary: Path) -> None:
 def _open_temporary(folder: Path) -> tuple[Path, BinaryIO]:
     """Make and lock a temporary file."""
     while True:
-        temporary = folder / f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}"
+        temporary = folder / f"{_PREFIX}{os.urandom(8).hex()}{_SUFFIX}"
         stream = temporary.open("x+b")
         _lock(stream, wait=True)  # clean_leftovers may just be looking at it
         if fcntl is None or os.fstat(stream.fileno()).st_nlink:

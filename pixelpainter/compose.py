@@ -26,7 +26,9 @@ from pixelpainter.unmix import solve_colors
 
 LineMode = Literal["original", "model", "none"]
 
-PIXELS_PER_CELL = (4, 8)  # least and most; more adds time, not color: the answer has one value per cell
+# Pixels of the working drawing for one value of the answer: at least FEW (twice the drawing's own, where it is small),
+# so that slopes of lines survive; at most MANY: more adds time, not color, for the answer has one value per cell.
+FEW, MANY = 4, 8
 
 
 class LetterboxLike(Protocol):
@@ -88,8 +90,8 @@ def color_layer(ink: Bytes, color: Floats, box: LetterboxLike) -> Bytes:
     """
     _check(ink, color, box)
     height, width = ink.shape
-    least, most = PIXELS_PER_CELL
-    zoom = min(most, max(least, -(-height // box.height), -(-width // box.width)))
+    own = max(-(-height // box.height), -(-width // box.width))
+    zoom = min(MANY, max(own, min(FEW, 2 * own)))
     drawing = _resized(ink, box.width * zoom, box.height * zoom, cv2.INTER_LINEAR)
     answer = np.ascontiguousarray(_cropped(color, box))
     pieces = cut(drawing, zoom)

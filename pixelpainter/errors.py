@@ -3,7 +3,7 @@
 PixelPainterError
 ├── InputError            a picture, hint or palette of the user cannot be used
 ├── OutputError           a result cannot be written, or would replace a file
-├── ModelError            an ONNX model is missing, foreign, damaged or too new
+├── ModelError            an ONNX model is missing, foreign, damaged, too new, or its device does not work
 ├── DataError             training data cannot be used
 ├── TrainingError         a run cannot start, continue or finish
 ├── ExportError           an exported model does not equal the trained one

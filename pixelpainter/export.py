@@ -207,6 +207,7 @@ def _quantized(model: onnx.ModelProto, calibration: list[Inputs]) -> onnx.ModelP
                     result,
                     Reader(),
                     quant_format=quantization.QuantFormat.QDQ,
+                    activation_type=quantization.QuantType.QUInt8,  # signed ones leave half the layers in float
                     per_channel=True,
                     nodes_to_exclude=[convolutions[0], convolutions[-1]],
                     calibrate_method=quantization.CalibrationMethod.Percentile,

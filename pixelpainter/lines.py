@@ -8,6 +8,7 @@ pencil is strengthened for the network. Large black areas, gray fills and screen
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -108,7 +109,7 @@ def is_colored(rgb: Bytes) -> bool:
         return False
     small = _reduced(rgb, PAINT_SIDE_PX)
     light = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
-    paper = np.median(small[light >= np.percentile(light, 80)], axis=0)
+    paper = np.median(small[light >= _upper(light)], axis=0)
     absorbed = 255 - np.minimum(small * (255 / np.maximum(paper, 1)), 255)
     painted = (np.ptp(absorbed, axis=2) > COLORED_CHROMA).astype(np.uint8)
     areas = cv2.erode(painted, np.ones((9, 9), np.uint8)) > 0  # lines and hatching go, areas stay
@@ -155,6 +156,13 @@ def _is_white_on_black(gray: Bytes) -> bool:
     return bool(thick.mean() < 0.6 * share and border.mean() < 0.25)
 
 
+def _upper(values: NDArray[Any]) -> float:
+    """Return the value that four fifths of the values do not exceed; np.percentile would load masked arrays (8 ms)."""
+    flat = values.ravel()
+    place = 4 * (flat.size - 1) // 5
+    return float(np.partition(flat, place)[place])
+
+
 def _find_paper(small: Bytes) -> tuple[Floats, Floats] | None:
     """Estimate the paper of a reduced picture.
 
@@ -165,6 +173,8 @@ def _find_paper(small: Bytes) -> tuple[Floats, Floats] | None:
     gray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
     side = max(3, max(gray.shape) // 14 | 1)  # wider than strokes
     ground = cv2.morphologyEx(gray, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8)).astype(np.float32)
+    if ground.min() >= WHITE:
+        return None  # white everywhere: no need to fit a surface
     surface = _fit_light(ground)
     if surface.min() >= WHITE or surface.max() < DARKEST_PAPER:
         return None
@@ -192,7 +202,7 @@ def _fit_light(ground: Floats) -> Floats:
     y, x = np.mgrid[-1 : 1 : complex(0, height), -1 : 1 : complex(0, width)]
     terms = np.stack([(x**i * y**j).ravel() for i in range(4) for j in range(4 - i)], axis=1)
     values = ground.ravel().astype(np.float64)
-    level = float(np.percentile(values, 80))
+    level = _upper(values)
     fitted = np.full_like(values, level)
     for _ in range(8):
         below = np.maximum(fitted - values, 0) / max(level, 1)
