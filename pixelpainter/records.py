@@ -71,11 +71,8 @@ class Records:
         self._descriptor: int | None = None
         self._lock = threading.Lock()
         self._known: dict[str, list[Record]] = defaultdict(list)
-        try:
-            for file in sorted(self._file.parent.glob("records*.jsonl")):
-                self._read(file)
-        except OSError as error:
-            raise OutputError(f"{error.filename}: cannot be read ({short_reason(error)})") from error
+        self._read_to: dict[Path, int] = {}  # how far each file has been read, in bytes
+        self._read_new()
 
     def __enter__(self) -> Self:
         """Return the records; leaving the block closes the file."""
@@ -105,12 +102,16 @@ class Records:
         if not os.path.lexists(target):
             return "missing"
         content = hash_file(target)
-        known = self._known.get(place, [])
-        ours = [record for record in known if content in (record.result, _NOTHING)]
         wanted = Record(place, content, source, made_by)
-        if wanted in ours:
-            return "current"
-        return "outdated" if ours else "foreign"
+        for look_again in (True, False):
+            ours = [record for record in self._known.get(place, ()) if content in (record.result, _NOTHING)]
+            if wanted in ours:
+                return "current"
+            if ours:
+                return "outdated"
+            if look_again:  # another process may have made it since the records were read
+                self._read_new()
+        return "foreign"
 
     def add(self, record: Record) -> None:
         """Note what makes a result; call this before the result gets its name.
@@ -140,10 +141,22 @@ class Records:
             os.write(descriptor, b"\n")
         return descriptor
 
+    def _read_new(self) -> None:
+        """Take in what was added to the records of all shards since the last time. Raises OutputError."""
+        try:
+            with self._lock:
+                for file in sorted(self._file.parent.glob("records*.jsonl")):
+                    self._read(file)
+        except OSError as error:
+            raise OutputError(f"{error.filename}: cannot be read ({short_reason(error)})") from error
+
     def _read(self, file: Path) -> None:
-        """Take in the records of a file; lines that are none (cut off, of a newer version) are passed over."""
+        """Take in the new records of a file; lines that are none (cut off, of a newer version) are passed over."""
         with file.open("rb") as lines:
+            lines.seek(self._read_to.get(file, 0))
             for line in lines:
+                if line.endswith(b"\n"):  # or else its end may still come
+                    self._read_to[file] = self._read_to.get(file, 0) + len(line)
                 try:
                     record = Record(**json.loads(line))
                 except (ValueError, TypeError):

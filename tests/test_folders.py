@@ -165,6 +165,15 @@ def test_shards_at_once_into_one_folder(command, pages, plain_model, tmp_path):
     assert (nothing.status, nothing.err) == (0, "nothing to color\n")
 
 
+def test_the_same_twice_at_once(command, many, plain_model, tmp_path):
+    program = [sys.executable, "-m", "pixelpainter", "colorize", str(many), "--model", str(plain_model), "-q", "-o"]
+    (many / "bad.png").unlink()
+    both = [subprocess.Popen([*program, str(tmp_path / "out")], stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    assert [(one.communicate()[1], one.returncode) for one in both] == [("", 0), ("", 0)]
+    command("colorize", many, "-o", tmp_path / "one", "--model", plain_model)
+    assert tree(tmp_path / "out") == tree(tmp_path / "one")
+
+
 def test_report(command, pages, plain_model, tmp_path):
     (pages / "bad.png").write_bytes(b"bad")
     paint(pages / "painting.png")

@@ -111,6 +111,24 @@ def test_every_shard_writes_its_own_file_and_reads_all(tmp_path):
     assert [state(Records(tmp_path), tmp_path, f"{number}.png") for number in (1, 2)] == ["current", "current"]
 
 
+def test_what_another_process_adds_is_found(tmp_path):
+    mine, other = Records(tmp_path, (1, 2)), Records(tmp_path, (2, 2))
+    for number in range(3):
+        place = f"{number}.png"
+        (tmp_path / place).write_bytes(b"result")
+        assert state(mine, tmp_path, place) == "foreign"
+        other.add(made(place))
+        assert state(mine, tmp_path, place) == "current"
+    file = tmp_path / ".pixelpainter" / "records-2-of-2.jsonl"
+    whole = file.read_bytes()
+    late = whole.replace(b"0.png", b"9.png").splitlines(keepends=True)[0]
+    (tmp_path / "9.png").write_bytes(b"result")
+    file.write_bytes(whole + late[:30])  # seen in the middle of a write
+    assert state(mine, tmp_path, "9.png") == "foreign"
+    file.write_bytes(whole + late)
+    assert state(mine, tmp_path, "9.png") == "current"
+
+
 WRITER = """
 import sys, threading
 from pathlib import Path
