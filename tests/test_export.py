@@ -13,7 +13,7 @@ import pixelpainter
 from pixelpainter import export as export_module
 from pixelpainter.card import CARD_KEY, ModelCard
 from pixelpainter.errors import ExportError
-from pixelpainter.export import WORST_PSNR_DB, export, make_card
+from pixelpainter.export import FLOAT_AT_START, WORST_PSNR_DB, export, make_card
 from pixelpainter.systems import SYSTEMS
 from pixelpainter.train.batches import BatchMaker
 from pixelpainter.train.checkpoint import Checkpoint, save_checkpoint
@@ -143,7 +143,8 @@ def test_int8_is_a_third_as_large_with_the_ends_in_float(trained, pictures, tmp_
     convolutions = [node for node in graph.node if node.op_type == "Conv"]
     quantized = [made_by.get(node.input[1]) == "DequantizeLinear" for node in convolutions]
     assert len(convolutions) > 10
-    assert quantized == [False] + [True] * (len(convolutions) - 2) + [False]
+    floats = FLOAT_AT_START
+    assert quantized == [False] * floats + [True] * (len(convolutions) - floats - 1) + [False]
 
 
 def test_calibration_and_proof_see_pictures_with_and_without_hints(trained, pictures, tmp_path, monkeypatch):
