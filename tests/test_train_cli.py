@@ -135,6 +135,7 @@ def test_a_missing_extra_is_one_line(tmp_path, name, arguments, package):
 
 def test_a_run_from_the_command_line(command, no_decoding, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["/somewhere/bin/pixelpainter", "train", "--epochs", "2", "my pictures"])
     done = command("train", *SMALL, "--batch-size", 4, "--epochs", 2, "--checkpoint-every", 1)
     assert (done.status, done.out) == (0, ""), done.err
     said = lines(done.err)
@@ -145,7 +146,7 @@ def test_a_run_from_the_command_line(command, no_decoding, tmp_path, monkeypatch
     assert re.search(r"100%.*4/4 \[.*l1 \d.*chroma \d.*gradient \d.*images/s", bar), bar
     stored = load_checkpoint(checkpoints(tmp_path / "runs" / "pix2pix-hints")[-1])
     assert (stored.step, stored.config.width, stored.config.epochs) == (4, 4, 2)
-    assert stored.command.startswith("pixelpainter ")
+    assert stored.command == "pixelpainter train --epochs 2 'my pictures'"
 
     again = command("train", *SMALL, "--batch-size", 4, "--epochs", 2, "--checkpoint-every", 1)
     assert again.status == 0
