@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -19,11 +19,14 @@ from pixelpainter.card import ModelCard
 from pixelpainter.compose import LineMode, compose
 from pixelpainter.devices import Device, active_device, available_cpus, first_line, load_session
 from pixelpainter.errors import InputError, ModelError
-from pixelpainter.hints import Hint, draw_hints
+from pixelpainter.hints import Hint, draw_hints, off_lines
 from pixelpainter.hub import find_model
-from pixelpainter.imaging import Picture, letterbox, picture_from_array, picture_from_image
+from pixelpainter.imaging import Letterbox, Picture, letterbox, picture_from_array, picture_from_image
 from pixelpainter.lines import clean_drawing
-from pixelpainter.obey import obey
+from pixelpainter.obey import obey, open_paper
+
+if TYPE_CHECKING:
+    from pixelpainter.strokes import Strokes
 
 __all__ = ["Colorizer", "available_cpus"]
 
@@ -107,6 +110,7 @@ class Colorizer:
         picture: Image.Image | NDArray[Any] | Picture,
         *,
         hints: Sequence[Hint] = (),
+        strokes: Sequence[Strokes] = (),
         palette: NDArray[np.floating[Any]] | None = None,
         lines: LineMode = "original",
         clean: bool = True,
@@ -115,7 +119,9 @@ class Colorizer:
 
         Args:
             picture: the drawing, of any size and mode. An array is (H, W), (H, W, 3) or (H, W, 4) uint8.
-            hints: colors at places of the upright picture; only for models that read hints.
+            hints: colors at places of the upright picture; a later one covers an earlier one. Every model obeys
+                them, and one that reads hints colors the rest to match.
+            strokes: hints painted over the upright picture; ``hints`` cover them.
             palette: (card.palette, 4) float: sRGB in [-1, 1] and share in [0, 1]; None = the model's
                 own default. Only for models that read a palette.
             lines: "original" puts the drawing's own lines over the color, "model" keeps the network's
@@ -134,7 +140,7 @@ class Colorizer:
             picture = picture_from_image(picture)
         elif not isinstance(picture, Picture):
             picture = picture_from_array(picture)
-        rgb = self.colorize_picture(picture, hints=hints, palette=palette, lines=lines, clean=clean)
+        rgb = self.colorize_picture(picture, hints=hints, strokes=strokes, palette=palette, lines=lines, clean=clean)
         result = Image.fromarray(rgb)
         if picture.alpha is not None:
             result.putalpha(Image.fromarray(picture.alpha))
@@ -147,11 +153,16 @@ class Colorizer:
         picture: Picture,
         *,
         hints: Sequence[Hint] = (),
+        strokes: Sequence[Strokes] = (),
         palette: NDArray[np.floating[Any]] | None = None,
         lines: LineMode = "original",
         clean: bool = True,
+        on_note: Callable[[str], None] | None = None,
     ) -> NDArray[np.uint8]:
-        """Color an opened drawing: `colorize` without PIL. Returns (H, W, 3) uint8 sRGB."""
+        """Color an opened drawing: `colorize` without PIL. Returns (H, W, 3) uint8 sRGB.
+
+        ``on_note`` is told in one line what the user should know about a result.
+        """
         if clean:
             drawing = clean_drawing(picture.rgb)
             ink, network = drawing.ink, drawing.network
@@ -159,12 +170,9 @@ class Colorizer:
             ink = network = np.asarray(cv2.cvtColor(picture.rgb, cv2.COLOR_RGB2GRAY), np.uint8)
         small, box = letterbox(network, self.card.size, PAPER)
         channels = [small[None].astype(np.float32) / 127.5 - 1]
-        height, width = picture.rgb.shape[:2]
-        dots = draw_hints(hints, (width, height), box)
+        dots = _draw_all(hints, strokes, picture.rgb.shape[1::-1], box, small, on_note)
         if self.card.hints == "rgb-mask":
             channels.append(dots)
-        elif hints:
-            raise InputError(f"{self.file}: this model reads no hints; choose a model that does, or leave them out")
         inputs = {"picture": np.concatenate(channels)[None], **self._palette_input(palette)}
         color = np.ascontiguousarray((self._run(inputs).transpose(1, 2, 0) + 1) / 2).clip(0, 1)
         color = obey(color, small, dots)
@@ -202,6 +210,26 @@ class Colorizer:
             )
         picture: NDArray[np.float32] = answer[0]
         return picture
+
+
+def _draw_all(
+    hints: Sequence[Hint],
+    strokes: Sequence[Strokes],
+    size: tuple[int, ...],
+    box: Letterbox,
+    small: NDArray[np.uint8],
+    on_note: Callable[[str], None] | None,
+) -> NDArray[np.float32]:
+    """Return hints over strokes (4, side, side) float32, see `draw_hints`; those on lines move to paper."""
+    width, height = size
+    if hints:
+        hints, lost = off_lines(hints, (width, height), box, open_paper(small))
+        if lost and on_note is not None:
+            on_note(f"{lost} of {lost + len(hints)} hints lie in lines, with no paper near them, and color nothing")
+    dots = draw_hints(hints, (width, height), box)
+    for layer in reversed(strokes):
+        dots = np.where(dots[3] > 0, dots, layer.draw((width, height), box))
+    return dots
 
 
 def _with_lines(layer: NDArray[np.uint8], ink: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import PurePath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,8 @@ from pixelpainter.errors import InputError
 from pixelpainter.imaging import Letterbox
 
 DOT_RADIUS = 1.5  # network pixels: a dot of 3x3, the middle one of the dots in training (1, 3 and 7 wide)
+NEAR_PAPER = 4  # network pixels that a hint on a line is moved at most
+SIDE_CARS = (".hints.json", ".hints.png")  # instead of a drawing's suffix: files with its hints
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,11 @@ def parse_hint(text: str) -> Hint:
         raise ValueError(f"{text!r} is not x,y,RRGGBB or x,y,RRGGBB,radius (such as 120,80,FFCC99): {error}") from error
 
 
+def is_side_car(path: PurePath) -> bool:
+    """Tell by its name whether a file holds the hints of a drawing beside it."""
+    return path.name.lower().endswith(SIDE_CARS)
+
+
 def draw_hints(hints: Sequence[Hint], size: tuple[int, int], box: Letterbox) -> NDArray[np.float32]:
     """Draw hints the way the network reads them; a later hint covers an earlier one.
 
@@ -75,20 +83,71 @@ def draw_hints(hints: Sequence[Hint], size: tuple[int, int], box: Letterbox) -> 
     Raises:
         InputError: a hint lies outside the picture.
     """
-    width, height = size
     drawn = np.zeros((4, box.side, box.side), np.float32)
-    row, column = np.ogrid[: box.height, : box.width]
     inside = drawn[:, box.top : box.top + box.height, box.left : box.left + box.width]  # a view
     for hint in hints:
-        if not (0 <= hint.x < width and 0 <= hint.y < height):
-            raise InputError(
-                f"the hint at {hint.x:g},{hint.y:g} lies outside the picture, which is {width} pixels wide "
-                f"and {height} high (0,0 is the top left corner)"
-            )
-        # Whole network pixels, so that the dot has the same shape wherever it lies.
-        center_x, center_y = int(hint.x * box.width / width), int(hint.y * box.height / height)
-        radius = DOT_RADIUS if hint.radius is None else max(hint.radius * box.width / width, 0.5)
-        dot = (column - center_x) ** 2 + (row - center_y) ** 2 <= radius**2
-        inside[:3, dot] = np.array(hint.color, np.float32)[:, None] / 127.5 - 1
-        inside[3, dot] = 1
+        (rows, columns), dot = _dot(hint, size, box)
+        part = inside[:, rows, columns]
+        part[:3, dot] = np.array(hint.color, np.float32)[:, None] / 127.5 - 1
+        part[3, dot] = 1
     return drawn
+
+
+def off_lines(
+    hints: Sequence[Hint], size: tuple[int, int], box: Letterbox, paper: NDArray[np.bool_]
+) -> tuple[list[Hint], int]:
+    """Move the hints that lie on lines to the nearest paper, up to NEAR_PAPER network pixels away.
+
+    Args:
+        hints: the hints, in pixels of the picture.
+        size: (width, height) of the picture.
+        box: where the picture lies in the network's square.
+        paper: (side, side) bool, where the network's drawing has no line (``obey.open_paper``).
+
+    Returns:
+        The hints with paper below them, in the order given, and the number of those that had none near.
+
+    Raises:
+        InputError: a hint lies outside the picture.
+    """
+    inside = paper[box.top : box.top + box.height, box.left : box.left + box.width]
+    kept: list[Hint] = []
+    for hint in hints:
+        part, dot = _dot(hint, size, box)
+        if (inside[part] & dot).any():
+            kept.append(hint)
+            continue
+        x, y = _place(hint, size, box)
+        top, left = max(y - NEAR_PAPER, 0), max(x - NEAR_PAPER, 0)
+        rows, columns = np.nonzero(inside[top : y + NEAR_PAPER + 1, left : x + NEAR_PAPER + 1])
+        distances = (rows + top - y) ** 2 + (columns + left - x) ** 2
+        if distances.size and distances.min() <= NEAR_PAPER**2:
+            nearest = int(distances.argmin())
+            # The middle of a network pixel, so that rounding leads back to it.
+            moved_x = (int(columns[nearest]) + left + 0.5) * size[0] / box.width
+            moved_y = (int(rows[nearest]) + top + 0.5) * size[1] / box.height
+            kept.append(replace(hint, x=moved_x, y=moved_y))
+    return kept, len(hints) - len(kept)
+
+
+def _place(hint: Hint, size: tuple[int, int], box: Letterbox) -> tuple[int, int]:
+    """Return the column and row of a hint among the network's pixels of the picture. Raises InputError."""
+    width, height = size
+    if not (0 <= hint.x < width and 0 <= hint.y < height):
+        raise InputError(
+            f"the hint at {hint.x:g},{hint.y:g} lies outside the picture, which is {width} pixels wide "
+            f"and {height} high (0,0 is the top left corner)"
+        )
+    # Whole network pixels, so that the dot has the same shape wherever it lies.
+    return int(hint.x * box.width / width), int(hint.y * box.height / height)
+
+
+def _dot(hint: Hint, size: tuple[int, int], box: Letterbox) -> tuple[tuple[slice, slice], NDArray[np.bool_]]:
+    """Return the rows and columns that a hint's dot touches, and the dot in them (bool). Raises InputError."""
+    x, y = _place(hint, size, box)
+    radius = DOT_RADIUS if hint.radius is None else max(hint.radius * box.width / size[0], 0.5)
+    reach = int(min(radius, box.side))
+    rows = slice(max(y - reach, 0), min(y + reach + 1, box.height))
+    columns = slice(max(x - reach, 0), min(x + reach + 1, box.width))
+    row, column = np.ogrid[rows, columns]
+    return (rows, columns), (column - x) ** 2 + (row - y) ** 2 <= radius**2

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import io
 import json
+import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from pixelpainter import __version__
 from pixelpainter.colorize import Colorizer
 from pixelpainter.compose import LineMode
 from pixelpainter.errors import InputError, OutputError
-from pixelpainter.hints import Hint
+from pixelpainter.hints import SIDE_CARS, Hint
 from pixelpainter.imaging import SAVE_SUFFIXES, Picture, encode_picture, open_picture
 from pixelpainter.lines import is_colored
 from pixelpainter.pipeline import Room
 from pixelpainter.saving import short_reason, shown_name
+
+if TYPE_CHECKING:
+    from pixelpainter.strokes import Strokes
 
 ColoredMode = Literal["copy", "skip", "force"]
 PaintStatus = Literal["colored", "copied", "skipped"]
 
 # The most bytes that a picture file may have per pixel (four channels of 32 bits), and for its metadata.
 _BYTES_PER_PIXEL, _METADATA_BYTES = 16, 64 << 20
+_HINTS_SPELLED_OUT = 200  # in metadata, which a JPEG has 64 kB for; of more, a SHA-256
 # Compositing a picture of 64 megapixels takes 10 bytes per pixel at its peak: this makes 1 GB for all threads.
 _PIXELS_AT_ONCE = 100_000_000
 
@@ -51,31 +58,57 @@ class Painter:
     Attributes:
         colorizer: the model.
         hints: see `Colorizer.colorize`.
+        strokes: see `Colorizer.colorize`.
         lines: see `Colorizer.colorize`.
         clean: see `Colorizer.colorize`.
         colored: what to do with pictures that already are colored: copy them as they are, skip them, or
             color them all the same.
         quality: of JPEG, WebP and AVIF, 1 to 100.
         max_pixels: larger pictures are refused.
+        on_note: told in one line what the user should know about a result; called from many threads.
+        room: bounds the memory of all pictures in work; shared with the painters that `beside` makes.
     """
 
     colorizer: Colorizer
     hints: tuple[Hint, ...] = ()
+    strokes: tuple[Strokes, ...] = ()
     lines: LineMode = "original"
     clean: bool = True
     colored: ColoredMode = "copy"
     quality: int | None = None
     max_pixels: int = 150_000_000
-    _room: Room = field(default_factory=lambda: Room(_PIXELS_AT_ONCE), init=False, repr=False, compare=False)
+    on_note: Callable[[str], None] | None = field(default=None, repr=False, compare=False)
+    room: Room = field(default_factory=lambda: Room(_PIXELS_AT_ONCE), repr=False, compare=False)
+
+    def beside(self, source: Path) -> Painter:
+        """Return the painter for one drawing: this one, or one that also knows the hints in files beside it.
+
+        NAME.hints.json and NAME.hints.png belong to the drawing NAME.png (or another suffix). Hints given to
+        this painter cover theirs.
+
+        Raises:
+            InputError: there is such a file, but it cannot be used.
+        """
+        # os.path, for a name that is too long with the new suffix: Path.is_file would raise.
+        files = [file for suffix in SIDE_CARS if os.path.isfile(file := source.with_suffix(suffix))]  # noqa: PTH113
+        if not files:
+            return self
+        from pixelpainter.strokes import read_hints
+
+        found = [read_hints(file, max_pixels=self.max_pixels) for file in files]
+        hints = tuple(hint for hints, _ in found for hint in hints)
+        strokes = tuple(layer for _, layers in found for layer in layers)
+        return dataclasses.replace(self, hints=hints + self.hints, strokes=strokes + self.strokes)
 
     @functools.cached_property
     def metadata(self) -> dict[str, str]:
         """What is written into every colored picture: program, model, settings; nothing that changes with the run."""
-        settings = {
-            "lines": self.lines,
-            "clean": self.clean,
-            "hints": [[hint.x, hint.y, "{:02X}{:02X}{:02X}".format(*hint.color), hint.radius] for hint in self.hints],
-        }
+        hints = [[hint.x, hint.y, "{:02X}{:02X}{:02X}".format(*hint.color), hint.radius] for hint in self.hints]
+        settings: dict[str, Any] = {"lines": self.lines, "clean": self.clean, "hints": hints}
+        if len(hints) > _HINTS_SPELLED_OUT:
+            settings["hints"] = hashlib.sha256(json.dumps(hints).encode()).hexdigest()
+        if self.strokes:
+            settings["strokes"] = [layer.digest for layer in self.strokes]
         name = self.colorizer.file.name
         return {
             "Software": f"PixelPainter {__version__}",
@@ -132,18 +165,18 @@ class Painter:
         """
         try:
             picture = open_picture(Named(data, name), max_pixels=self.max_pixels)
-            with self._room.taken(picture.rgb.size // 3):
-                return self._paint(picture, data, format or writable_format(picture.format))
+            with self.room.taken(picture.rgb.size // 3):
+                return self._paint(picture, data, name, format or writable_format(picture.format))
         except MemoryError as error:
             raise InputError(f"{name}: there is not enough memory for this picture") from error
         except OutputError as error:  # it does not know the name
             raise OutputError(f"{name}: {error}") from error
 
-    def _paint(self, picture: Picture, data: bytes, format: str) -> Painted:
+    def _paint(self, picture: Picture, data: bytes, name: str, format: str) -> Painted:
         """Color or copy an opened picture."""
         size = picture.rgb.shape[1], picture.rgb.shape[0]
         if self.colored == "force" or not is_colored(picture.rgb):
-            return Painted(self._color(picture, format), "colored", size)
+            return Painted(self._color(picture, name, format), "colored", size)
         if self.colored == "skip":
             return Painted(b"", "skipped", size)
         if picture.format != format:
@@ -152,8 +185,22 @@ class Painter:
             )
         return Painted(data, "copied", size)
 
-    def _color(self, picture: Picture, format: str) -> bytes:
-        rgb = self.colorizer.colorize_picture(picture, hints=self.hints, lines=self.lines, clean=self.clean)
+    def _color(self, picture: Picture, name: str, format: str) -> bytes:
+        def note(text: str) -> None:
+            if self.on_note is not None:
+                self.on_note(f"{name}: {text}")
+
+        try:
+            rgb = self.colorizer.colorize_picture(
+                picture,
+                hints=self.hints,
+                strokes=self.strokes,
+                lines=self.lines,
+                clean=self.clean,
+                on_note=note,
+            )
+        except InputError as error:  # a hint or stroke; it does not know the drawing
+            raise InputError(f"{name}: {error}") from error
         return encode_picture(
             rgb, format=format, alpha=picture.alpha, dpi=picture.dpi, quality=self.quality, metadata=self.metadata
         )

@@ -137,8 +137,26 @@ def test_hints(command, drawings, plain_model, hint_model, tmp_path):
     assert_one_line(run("10;20;red", hint_model), 2, "--hint", "x,y,RRGGBB")
     assert_one_line(run("520,0,FF0000", hint_model), 1, "520 pixels wide and 440 high")
     assert_one_line(run("-1,0,FF0000", hint_model), 1, "520 pixels wide and 440 high")
-    assert_one_line(run("5,5,FF0000", plain_model), 1, "reads no hints")
+    assert_one_line(run("520,0,FF0000", plain_model), 1, "cat.png: the hint at 520,0 lies outside")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_files_of_hints(command, drawings, hint_model, tmp_path):
+    def run(hints, drawing=drawings / "cat.png"):
+        return command("colorize", drawing, "-o", tmp_path / "out.png", "--model", hint_model, "--hints", hints)
+
+    strokes = tmp_path / "strokes.png"
+    Image.new("RGBA", (520, 441), (255, 0, 0, 200)).save(strokes)
+    assert_one_line(run(strokes), 1, "cat.png: ", "strokes.png: the strokes are 520x441 pixels, the drawing 520x440")
+    Image.new("RGBA", (520, 440)).save(strokes)
+    assert_one_line(run(strokes), 1, "strokes.png: there is no stroke")
+    assert_one_line(run(tmp_path / "none.json"), 1, "none.json: cannot be opened")
+    Image.new("RGBA", (520, 440)).save(tmp_path / "cat.hints.png")
+    named = command("colorize", tmp_path / "cat.hints.png", "--model", hint_model)
+    assert_one_line(named, 2, "name the drawing")
+    (tmp_path / "cat.png").write_bytes((drawings / "cat.png").read_bytes())
+    beside = command("colorize", tmp_path / "cat.png", "--model", hint_model)
+    assert_one_line(beside, 1, "cat.hints.png: there is no stroke")
 
 
 def test_names_cannot_break_the_line_or_the_terminal(command, plain_model, tmp_path):

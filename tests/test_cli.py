@@ -22,7 +22,7 @@ def subprocess_command(*arguments: object, **settings) -> subprocess.CompletedPr
         (["--help"], ["colorize", "train", "export", "refine", "--version"]),
         (
             ["colorize", "--help"],
-            ["--output", "--model", "--hint", "--lines", "--no-clean", "--overwrite", "--threads"],
+            ["--output", "--model", "--hint", "--hints", "--lines", "--no-clean", "--overwrite", "--threads"],
         ),
         (["colorize", "-h"], ["--max-pixels", "--quiet", "--device", "--jobs", "pixelpainter colorize sketch.png"]),
         (["colorize", "--help"], ["Result", "--format", "--quality", "--colored", "copy|skip|force"]),
@@ -114,6 +114,66 @@ def test_options_reach_the_picture(command, drawings, hint_model, tmp_path):
     assert pixels("original").min() == 0
     assert pixels("none", "--lines", "none").min() > 120
     assert pixels("model", "--lines", "model").min() > 120
+
+
+def test_hints_from_files(command, drawings, hint_model, tmp_path):
+    drawing = tmp_path / "cat.png"
+    drawing.write_bytes((drawings / "cat.png").read_bytes())
+
+    def corner(*options: object) -> list[int]:
+        done = command("colorize", drawing, "-o", tmp_path / "out.png", "--overwrite", "--model", hint_model, *options)
+        assert done.status == 0
+        return np.asarray(load(tmp_path / "out.png"))[3, 3].tolist()
+
+    rgba = np.zeros((440, 520, 4), np.uint8)
+    rgba[5:400, 5:500] = (0, 0, 255, 255)
+    Image.fromarray(rgba).save(tmp_path / "strokes.png")
+    (tmp_path / "list.json").write_text('["10,10,FFFF00"]')
+    assert corner("--hints", tmp_path / "strokes.png") == pytest.approx([0, 0, 255], abs=2)
+    assert corner("--hints", tmp_path / "list.json") == pytest.approx([255, 255, 0], abs=2)
+    (tmp_path / "cat.hints.json").write_text('["10,10,00FF00"]')
+    assert corner() == pytest.approx([0, 255, 0], abs=2)
+    assert corner("--hint", "10,10,FF0000") == pytest.approx([255, 0, 0], abs=2)
+    with (tmp_path / "piped.png").open("wb") as stream:
+        program = [sys.executable, "-m", "pixelpainter", "colorize", drawing, "-o", "-", "--model", hint_model]
+        assert subprocess.run(program, stdout=stream, check=False, timeout=120).returncode == 0
+    assert np.asarray(load(tmp_path / "piped.png"))[3, 3].tolist() == pytest.approx([0, 255, 0], abs=2)
+
+
+def test_a_changed_side_car_colors_that_drawing_again(command, drawings, hint_model, tmp_path):
+    pages = tmp_path / "pages"
+    pages.mkdir()
+    for name in ("a.png", "b.png"):
+        (pages / name).write_bytes((drawings / "cat.png").read_bytes())
+
+    def run() -> list[str]:
+        done = command("colorize", pages, "-o", tmp_path / "out", "--model", hint_model)
+        assert done.status == 0
+        return done.err.splitlines()
+
+    assert run()[-1] == "2 colored"
+    Image.new("RGBA", (520, 440), (0, 0, 255, 254)).save(pages / "a.hints.png")
+    assert run()[-1] == "1 colored, 1 unchanged"
+    assert np.asarray(load(tmp_path / "out" / "a.png"))[3, 3].tolist() == pytest.approx([0, 0, 255], abs=2)
+    assert tree(tmp_path / "out") == ["a.png", "b.png"]
+    assert run()[-1] == "2 unchanged"
+    Image.new("RGBA", (520, 440), (255, 0, 0, 254)).save(pages / "a.hints.png")
+    assert run()[-1] == "1 colored, 1 unchanged"
+    (pages / "a.hints.png").unlink()
+    assert run()[-1] == "1 colored, 1 unchanged"
+
+
+def test_hints_that_color_nothing_are_noted(command, hint_model, tmp_path):
+    pixels = np.full((200, 300), 255, np.uint8)
+    pixels[20:180, 20:280] = 0
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    arguments = ["colorize", tmp_path / "a.png", "--model", hint_model, "--hint", "150,100,FF0000", "--overwrite"]
+    assert (
+        command(*arguments, "--no-clean")
+        .err.splitlines()[-1]
+        .endswith("1 of 1 hints lie in lines, with no paper near them, and color nothing")
+    )
+    assert command(*arguments, "--no-clean", "--quiet").err == ""
 
 
 def test_transparency_and_resolution_are_kept(command, drawings, plain_model, tmp_path):

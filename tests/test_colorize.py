@@ -13,6 +13,7 @@ from pixelpainter.devices import available_cpus, cgroup_cpus
 from pixelpainter.errors import InputError
 from pixelpainter.hints import Hint
 from pixelpainter.imaging import open_picture
+from pixelpainter.strokes import Strokes
 
 
 def page(width: int, height: int) -> Image.Image:
@@ -109,9 +110,35 @@ def test_hints_reach_the_network(hinted):
         hinted.colorize(drawing, hints=[Hint(400, 0, (0, 0, 0))])
 
 
-def test_hints_need_a_model_that_reads_them(plain):
-    with pytest.raises(InputError, match="reads no hints"):
-        plain.colorize(page(40, 40), hints=[Hint(1, 1, (0, 0, 0))])
+def test_a_model_without_hints_obeys_them(plain):
+    hint = Hint(20, 20, (250, 10, 100))
+    result = np.asarray(plain.colorize(page(40, 40), hints=[hint], lines="none"))
+    np.testing.assert_allclose(result[20, 20], hint.color, atol=4)
+
+
+def test_hints_are_places_of_the_upright_picture(plain):
+    drawing = page(120, 80)
+    exif = drawing.getexif()
+    exif[0x0112] = 6
+    drawing.info["exif"] = exif.tobytes()
+    hint = Hint(20, 110, (250, 10, 100))
+    result = np.asarray(plain.colorize(drawing, hints=[hint], lines="none"))
+    np.testing.assert_allclose(result[110, 20], hint.color, atol=8)
+    with pytest.raises(InputError, match="80 pixels wide and 120 high"):
+        plain.colorize(drawing, hints=[Hint(110, 20, (0, 0, 0))])
+
+
+def test_hints_cover_strokes(hinted, plain):
+    rgb, mask = np.zeros((200, 400, 3), np.uint8), np.zeros((200, 400), bool)
+    rgb[:], mask[20:180, 40:360] = (20, 200, 60), True
+    strokes = [Strokes("s.png", rgb, mask)]
+    drawing = page(400, 200)
+    np.testing.assert_allclose(np.asarray(hinted.colorize(drawing, strokes=strokes))[5, 5], rgb[0, 0], atol=2)
+    hint = Hint(200, 100, (250, 10, 100), 400)
+    result = np.asarray(hinted.colorize(drawing, strokes=strokes, hints=[hint]))
+    np.testing.assert_allclose(result[5, 5], hint.color, atol=2)
+    with pytest.raises(InputError, match=r"s\.png: the strokes are 400x200 pixels, the drawing 30x40"):
+        plain.colorize(page(30, 40), strokes=strokes)
 
 
 def test_the_palette_reaches_the_network(hinted, plain, tmp_path):

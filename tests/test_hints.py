@@ -1,8 +1,10 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from pixelpainter.errors import InputError
-from pixelpainter.hints import Hint, draw_hints, parse_hint
+from pixelpainter.hints import Hint, draw_hints, is_side_car, off_lines, parse_hint
 from pixelpainter.imaging import Letterbox
 
 WIDE = Letterbox(side=64, top=16, left=0, height=32, width=64)  # a picture twice as wide as high
@@ -85,3 +87,45 @@ def test_a_hint_outside_is_refused_with_the_size(x, y):
 def test_wrong_colors_are_the_callers_mistake(color):
     with pytest.raises(ValueError, match="color"):
         Hint(1, 1, color)
+
+
+def paper_without(*columns):
+    """The network's square, with a line in each of these columns."""
+    paper = np.ones((64, 64), bool)
+    paper[:, list(columns)] = False
+    return paper
+
+
+def test_a_hint_on_a_line_moves_to_the_nearest_paper():
+    hint = Hint(102, 50, (1, 2, 3))  # column 16 of the network, row 24
+    line = paper_without(*range(13, 18))
+    (moved,), lost = off_lines([hint], (400, 200), WIDE, line)
+    assert lost == 0
+    rows, columns = np.nonzero(draw_hints([moved], (400, 200), WIDE)[3])
+    assert (columns.mean(), rows.mean()) == (18, 24)
+    assert (moved.color, moved.radius) == (hint.color, None)
+
+
+def test_hints_that_touch_paper_stay():
+    hints = [Hint(100, 50, (1, 2, 3)), Hint(300, 100, (4, 5, 6), 2)]
+    assert off_lines(hints, (400, 200), WIDE, paper_without(15, 16)) == (hints, 0)
+
+
+def test_a_hint_far_from_paper_is_left_out_and_counted():
+    hints = [Hint(100, 50, (1, 2, 3)), Hint(300, 100, (4, 5, 6))]
+    kept, lost = off_lines(hints, (400, 200), WIDE, paper_without(*range(8, 32)))
+    assert (kept, lost) == (hints[1:], 1)
+    assert off_lines(hints, (400, 200), WIDE, np.zeros((64, 64), bool)) == ([], 2)
+    with pytest.raises(InputError, match="outside"):
+        off_lines([Hint(400, 0, (0, 0, 0))], (400, 200), WIDE, paper_without())
+
+
+def test_a_huge_radius_fills_the_picture_only():
+    drawn = draw_hints([Hint(1, 1, (0, 0, 0), 1e9)], (400, 200), WIDE)
+    assert drawn[3].sum() == 32 * 64
+    assert drawn[3, 16:48].all()
+
+
+def test_side_cars_are_known_by_their_names():
+    assert all(is_side_car(Path(name)) for name in ("a.hints.png", "sub/A.HINTS.JSON"))
+    assert not any(is_side_car(Path(name)) for name in ("a.png", "hints.png", "a.hints.jpg", "a.json"))

@@ -75,6 +75,34 @@ def test_without_hints_nothing_changes(answer, drawing):
     assert obey(answer, drawing, dots()) is answer
 
 
+def test_a_stroke_through_two_areas_colors_both(answer, drawing):
+    stroke = dots()
+    stroke[:3, 28:36, 5:60] = np.array([1, -1, -1], np.float32)[:, None, None]
+    stroke[3, 28:36, 5:60] = 1
+    result = obey(answer, drawing, stroke)
+    for half in (LEFT, RIGHT):
+        np.testing.assert_allclose(result[half][..., 0], 1, atol=0.01)
+    stroke[:, :, 34:] = 0  # only its end is in the line
+    np.testing.assert_array_equal(obey(answer, drawing, stroke)[RIGHT], answer[RIGHT])
+
+
+def test_a_stroke_of_nearly_one_color_is_one(answer, drawing):
+    stroke = dots()
+    stroke[:3, 20:40, 8:20] = np.linspace(0.5, 0.52, 12, dtype=np.float32)
+    stroke[3, 20:40, 8:20] = 1
+    np.testing.assert_allclose(obey(answer, drawing, stroke)[32, 15], 0.755, atol=0.03)
+
+
+def test_many_hints_in_one_area_each_color_what_is_near(answer):
+    page = np.full((SIDE, SIDE), 255, np.uint8)
+    answer[...] = 0.5
+    spots = [(x, y) for x in range(4, 64, 10) for y in range(4, 64, 10)]
+    many = [Hint(x + 0.5, y + 0.5, (255, 128, 128) if x < 32 else (0, 128, 128)) for x, y in spots]
+    result = obey(answer, page, dots(*many))
+    np.testing.assert_allclose(result[:, :28, 0], 1, atol=0.01)
+    np.testing.assert_allclose(result[:, 40:, 0], 0, atol=0.01)
+
+
 def test_a_page_full_of_hints_ends(answer, drawing):
     random = np.random.default_rng(0)
     many = [Hint(*random.uniform(0, SIDE, 2), tuple(random.integers(0, 256, 3).tolist())) for _ in range(10_000)]

@@ -10,6 +10,7 @@ from pixelpainter.colorize import Colorizer
 from pixelpainter.errors import InputError, ModelError
 from pixelpainter.hints import Hint
 from pixelpainter.painter import Painter, writable_format
+from pixelpainter.strokes import Strokes
 
 
 def drawing(kind: str = "PNG", size: tuple[int, int] = (60, 90)) -> bytes:
@@ -25,6 +26,10 @@ def painting(kind: str = "PNG") -> bytes:
     stream = io.BytesIO()
     Image.fromarray(np.stack([x * 4, 255 - y * 2, (x + y) % 256], axis=-1).astype(np.uint8)).save(stream, kind)
     return stream.getvalue()
+
+
+def strokes(value: int) -> Strokes:
+    return Strokes("s.png", np.full((90, 60, 3), value, np.uint8), np.ones((90, 60), bool))
 
 
 def opened(data: bytes) -> Image.Image:
@@ -90,6 +95,7 @@ def test_metadata_says_what_made_the_picture(colorizer, plain_model):
 
 
 def test_the_fingerprint_changes_with_all_that_changes_the_result(colorizer, hint_model):
+    many = tuple(Hint(1, y, (3, 4, 5)) for y in range(1000))
     settings = [
         {},
         {"lines": "none"},
@@ -100,6 +106,10 @@ def test_the_fingerprint_changes_with_all_that_changes_the_result(colorizer, hin
         {"hints": (Hint(1, 2, (3, 4, 5)),)},
         {"hints": (Hint(1, 2, (3, 4, 6)),)},
         {"hints": (Hint(1, 2, (3, 4, 5), 2.0),)},
+        {"strokes": (strokes(1),)},
+        {"strokes": (strokes(2),)},
+        {"hints": many},
+        {"hints": many[::-1]},
         {"colorizer": Colorizer(hint_model, threads=1)},
     ]
     prints = [Painter(**{"colorizer": colorizer, **changed}).fingerprint for changed in settings]
@@ -128,8 +138,8 @@ def test_endless_files_are_not_read_to_their_end(colorizer):
 
 
 def test_errors_name_the_picture(colorizer, monkeypatch):
-    painter = Painter(colorizer=colorizer, hints=(Hint(1, 1, (1, 2, 3)),))
-    with pytest.raises(InputError, match="reads no hints"):
+    painter = Painter(colorizer=colorizer, hints=(Hint(1, 99, (1, 2, 3)),))
+    with pytest.raises(InputError, match=r"^a\.png: the hint at 1,99 lies outside"):
         painter.paint(drawing(), "a.png", "PNG")
     with pytest.raises(InputError, match=r"^a\.png: not a picture"):
         painter.paint(b"nothing", "a.png", "PNG")
@@ -157,3 +167,43 @@ def test_a_picture_too_wide_for_the_format(colorizer):
     wide = drawing(size=(17_000, 10))
     with pytest.raises(OutputError, match=r"^a\.png: a picture of 17000x10 pixels does not fit WEBP"):
         Painter(colorizer=colorizer).paint(wide, "a.png", "WEBP")
+
+
+def test_hints_beside_a_drawing_are_found(colorizer, tmp_path):
+    painter = Painter(colorizer=colorizer, hints=(Hint(1, 1, (1, 2, 3)),), lines="none")
+    source = tmp_path / "a.page.png"
+    assert painter.beside(source) is painter
+    (tmp_path / "a.page.hints.json").write_text('["20,30,FA0A64"]')
+    (tmp_path / "a.hints.json").write_text("no list of this drawing")
+    found = painter.beside(source)
+    assert found.hints == (Hint(20, 30, (250, 10, 100)), Hint(1, 1, (1, 2, 3)))
+    assert (found.lines, found.room is painter.room) == ("none", True)
+    assert found.fingerprint != painter.fingerprint
+    rgba = np.full((90, 60, 4), 255, np.uint8)
+    Image.fromarray(rgba - np.array([0, 0, 0, 1], np.uint8)).save(tmp_path / "a.page.hints.png")
+    assert [layer.digest for layer in painter.beside(source).strokes] == [strokes(255).digest]
+    (tmp_path / "a.page.hints.json").write_text("none")
+    with pytest.raises(InputError, match=r"a\.page\.hints\.json: no list of hints"):
+        painter.beside(source)
+    assert painter.beside(tmp_path / ("x" * 251 + ".png")) is painter  # too long with the new suffix
+
+
+def test_ten_thousand_hints_fit_every_format(colorizer):
+    random = np.random.default_rng(0)
+    hints = [Hint(*random.uniform(0, 60, 2), tuple(random.integers(0, 256, 3).tolist())) for _ in range(10_000)]
+    notes = []
+    painter = Painter(colorizer=colorizer, hints=tuple(hints), on_note=notes.append)
+    for format in ("JPEG", "PNG", "WEBP"):
+        assert painter.paint(drawing(), "a.png", format).status == "colored"
+    assert notes == []
+
+
+def test_hints_in_lines_are_noted(colorizer):
+    page = np.full((90, 60), 255, np.uint8)
+    page[10:80, 10:50] = 0
+    stream = io.BytesIO()
+    Image.fromarray(page).save(stream, "PNG")
+    notes = []
+    painter = Painter(colorizer=colorizer, hints=(Hint(30, 45, (9, 9, 9)), Hint(3, 3, (9, 9, 9))), on_note=notes.append)
+    assert painter.paint(stream.getvalue(), "a.png", "PNG").status == "colored"
+    assert notes == ["a.png: 1 of 2 hints lie in lines, with no paper near them, and color nothing"]

@@ -16,8 +16,10 @@ from pixelpainter.cli.messages import print_error, print_note
 from pixelpainter.cli.options import STREAM, Destination, wrong
 
 if TYPE_CHECKING:
+    from pixelpainter.hints import Hint
     from pixelpainter.painter import Painter
     from pixelpainter.plan import FormatName, Job
+    from pixelpainter.strokes import Strokes
 
 
 def colorize(
@@ -28,6 +30,7 @@ def colorize(
     overwrite: options.Overwrite = False,
     colored: options.Colored = "copy",
     hint: options.Hints = None,
+    hints_file: options.HintsFile = None,
     lines: options.Lines = "original",
     no_clean: options.NoClean = False,
     pattern: options.Patterns = None,
@@ -65,26 +68,28 @@ def colorize(
     from pixelpainter import batch
     from pixelpainter.atomic import clean_leftovers
     from pixelpainter.colorize import Colorizer, available_cpus
-    from pixelpainter.hints import parse_hint
     from pixelpainter.painter import Painter
     from pixelpainter.plan import parse_shard
     from pixelpainter.records import Records
 
-    hints = options.parsed("--hint", parse_hint, hint or ())
+    hints, strokes = _read_hints(hint or (), hints_file, max_pixels)
     (part,) = options.parsed("--shard", parse_shard, [shard] if shard else ()) or (None,)
     plan = _plan(paths, output, destination, format, pattern or (), part, preview)
     cores = threads or available_cpus()
     workers, network_threads = batch.share_cores(cores, sum(cores if job.is_archive else 1 for job in plan), jobs)
     cv2.setNumThreads(network_threads)
     colorizer = Colorizer(model, threads=network_threads, device=device, background=True)
+    notes: list[str] = []
     painter = Painter(
         colorizer=colorizer,
         hints=hints,
+        strokes=strokes,
         lines=lines,
         clean=not no_clean,
         colored=colored,
         quality=quality,
         max_pixels=max_pixels,
+        on_note=notes.append,
     )
     if destination == "tree" or dry_run:
         _ = colorizer.card  # a model that cannot be used is one error, not one per picture
@@ -98,14 +103,15 @@ def colorize(
     data = painter.read_stream(sys.stdin.buffer, "stdin") if paths[0] == Path(STREAM) else None
     if destination == "stdout":
         data = painter.read(paths[0]) if data is None else data
-        _color_to_stdout(data, str(plan[0].source), painter, format, quiet=quiet)
+        beside = painter if paths[0] == Path(STREAM) else painter.beside(paths[0])
+        _color_to_stdout(data, str(plan[0].source), beside, format, quiet=quiet)
+        _print_notes(notes, quiet=quiet)
         return
     if records is not None:
         clean_leftovers(dict.fromkeys(job.target.parent for job in plan))
     meter = progress.Meter()
-    work = partial(
+    color = partial(
         batch.color_job,
-        painter=painter,
         records=records,
         overwrite=overwrite,
         format=format,
@@ -113,10 +119,30 @@ def colorize(
         data=data,
         on_page=meter.advance,
     )
+
+    def work(job: Job) -> batch.JobResult:
+        return color(job, painter if data is not None or job.is_archive else painter.beside(job.source))
+
     with records or nullcontext(), progress.open_report(report) as log:
         results = batch.run_jobs(plan, work, workers)
         tally = progress.watch(results, plan, meter, quiet=quiet, log=log, print_paths=print_paths)
+    _print_notes(notes, quiet=quiet)
     _finish(tally, preview, painter, quiet=quiet, as_json=as_json)
+
+
+def _read_hints(
+    texts: Sequence[str], file: Path | None, max_pixels: int
+) -> tuple[tuple[Hint, ...], tuple[Strokes, ...]]:
+    """Return the hints and strokes that the options name; those of --hint cover those of the file."""
+    from pixelpainter.hints import parse_hint
+
+    hints = options.parsed("--hint", parse_hint, texts)
+    if file is None:
+        return hints, ()
+    from pixelpainter.strokes import read_hints
+
+    listed, strokes = read_hints(file, max_pixels=max_pixels)
+    return listed + hints, strokes
 
 
 def _plan(
@@ -130,17 +156,28 @@ def _plan(
 ) -> list[Job]:
     """Return the jobs of this run, and of its part if there are several."""
     from pixelpainter import plan
+    from pixelpainter.hints import is_side_car
 
     if destination in ("file", "stdout"):
         target = None if destination == "stdout" else output
         source = Path("stdin") if paths[0] == Path(STREAM) else paths[0]  # a name for messages
+        if is_side_car(source):
+            raise wrong("PATH", f"{source} holds the hints of a drawing; name the drawing")
         return [plan.plan_file(source, Path(target) if target else None, format)]
     assert output is not None
     exclude = [] if preview is None else [preview]
     jobs = plan.plan_folder(paths, Path(output), format=format, patterns=patterns, exclude=exclude)
+    jobs = [job for job in jobs if not is_side_car(job.source)]
     if part is None:
         return jobs
     return plan.take_shard(jobs, part)
+
+
+def _print_notes(notes: Sequence[str], *, quiet: bool) -> None:
+    """Print what the user should know about results, after the run: a bar or a line may be in the way during it."""
+    if not quiet:
+        for note in notes:
+            print_note(note)
 
 
 def _color_to_stdout(data: bytes, name: str, painter: Painter, format: FormatName | None, *, quiet: bool) -> None:

@@ -67,6 +67,17 @@ Hints = Annotated[
         show_default=False,
     ),
 ]
+HintsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--hints",
+        metavar="FILE",
+        help="Transparent PNG of the drawing's size with strokes of color, or a JSON list of hints. "
+        "NAME.hints.png and NAME.hints.json beside a drawing are found by themselves.",
+        rich_help_panel=COLORS,
+        show_default=False,
+    ),
+]
 Lines = Annotated[
     Literal["original", "model", "none"],
     typer.Option(
@@ -130,7 +141,8 @@ Model = Annotated[
     str | None,
     typer.Option(
         metavar="FILE",
-        help="ONNX model made by `pixelpainter export`. Default: $PIXELPAINTER_MODEL, or the one in the package.",
+        help="ONNX file, name (`pixelpainter models list`), or owner/repo[@revision][:file] on the Hugging Face Hub. "
+        "Default: $PIXELPAINTER_MODEL, or the one in the package.",
         rich_help_panel=MACHINE,
     ),
 ]
