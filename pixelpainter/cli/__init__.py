@@ -23,7 +23,7 @@ import pixelpainter
 from pixelpainter.cli.messages import DEBUG_VARIABLE, print_error, print_note
 from pixelpainter.cli.values import skip_pydantic
 
-COMMANDS = ("colorize", "train", "export", "refine", "doctor")  # each a function in the module of its name
+COMMANDS = ("colorize", "train", "export", "refine", "models", "doctor")  # each in the module of its name
 
 # typer exports BadParameter, but not the class of all usage errors, which is its direct base.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -41,7 +41,11 @@ def make_app(commands: Sequence[str] = COMMANDS) -> typer.Typer:
     )
     app.callback(invoke_without_command=True)(_pixelpainter)
     for name in commands:
-        app.command(name)(getattr(importlib.import_module(f"pixelpainter.cli.{name}"), name))
+        command = getattr(importlib.import_module(f"pixelpainter.cli.{name}"), name)
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name)
+        else:
+            app.command(name)(command)
     return app
 
 
