@@ -24,6 +24,10 @@ from pixelpainter.pipeline import Room
 from pixelpainter.saving import short_reason, shown_name
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pixelpainter.palette import Swatch
     from pixelpainter.strokes import Strokes
 
 ColoredMode = Literal["copy", "skip", "force"]
@@ -59,6 +63,7 @@ class Painter:
         colorizer: the model.
         hints: see `Colorizer.colorize`.
         strokes: see `Colorizer.colorize`.
+        palette: the colors to use, of any number; none = the model's own default. Only for models that read one.
         lines: see `Colorizer.colorize`.
         clean: see `Colorizer.colorize`.
         colored: what to do with pictures that already are colored: copy them as they are, skip them, or
@@ -72,6 +77,7 @@ class Painter:
     colorizer: Colorizer
     hints: tuple[Hint, ...] = ()
     strokes: tuple[Strokes, ...] = ()
+    palette: tuple[Swatch, ...] = ()
     lines: LineMode = "original"
     clean: bool = True
     colored: ColoredMode = "copy"
@@ -109,6 +115,10 @@ class Painter:
             settings["hints"] = hashlib.sha256(json.dumps(hints).encode()).hexdigest()
         if self.strokes:
             settings["strokes"] = [layer.digest for layer in self.strokes]
+        if self.palette:
+            settings["palette"] = [
+                ["{:02X}{:02X}{:02X}".format(*swatch.color), round(swatch.share, 4)] for swatch in self.palette
+            ]
         name = self.colorizer.file.name
         return {
             "Software": f"PixelPainter {__version__}",
@@ -185,6 +195,14 @@ class Painter:
             )
         return Painted(data, "copied", size)
 
+    def _palette_code(self) -> NDArray[np.float32] | None:
+        """Return the palette as the model reads it."""
+        if not self.palette:
+            return None
+        from pixelpainter.palette import code_of_swatches
+
+        return code_of_swatches(self.palette, self.colorizer.card.palette)
+
     def _color(self, picture: Picture, name: str, format: str) -> bytes:
         def note(text: str) -> None:
             if self.on_note is not None:
@@ -195,6 +213,7 @@ class Painter:
                 picture,
                 hints=self.hints,
                 strokes=self.strokes,
+                palette=self._palette_code(),
                 lines=self.lines,
                 clean=self.clean,
                 on_note=note,

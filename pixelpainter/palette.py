@@ -1,7 +1,9 @@
-"""The palette code of a picture: the few colors that its figure is painted with, and their shares."""
+"""Palettes: the few colors that a figure is painted with, their shares, and the code that a network reads."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -17,6 +19,77 @@ _BLACK_AREA_SHARE = 0.04  # thick black areas (black hair, a suit) from this sha
 _SAME_COLOR = 5.0  # centers nearer than this in Lab are one color
 _SMALLEST_SHARE = 0.004  # less is the seam between two colors
 _STOP = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 20, 0.3)
+
+
+@dataclass(frozen=True)
+class Swatch:
+    """One color of a palette.
+
+    Attributes:
+        color: sRGB, each 0 to 255.
+        share: of the figure that has this color, in [0, 1].
+    """
+
+    color: tuple[int, int, int]
+    share: float
+
+    def __post_init__(self) -> None:
+        """Check the values. Raises ValueError."""
+        if len(self.color) != 3 or not all(0 <= value <= 255 for value in self.color):
+            raise ValueError(f"color {self.color} is not three values from 0 to 255")
+        if not 0 <= self.share <= 1:
+            raise ValueError(f"share {self.share} is not from 0 to 1")
+
+
+def most_different(swatches: Sequence[Swatch], count: int) -> tuple[Swatch, ...]:
+    """Return at most ``count`` swatches that differ as far as possible; each other one gives its share to the nearest.
+
+    The color of the largest share is in, then always the color that is farthest in CIE Lab from all that are in.
+
+    Returns:
+        Swatches of different color, largest share first.
+    """
+    if not swatches:
+        return ()
+    lab = lab_from_bytes(np.array([swatch.color for swatch in swatches], np.uint8))
+    shares = np.array([swatch.share for swatch in swatches])
+    chosen = [int(shares.argmax())]
+    nearest, distance = np.zeros(len(lab), np.intp), np.linalg.norm(lab - lab[chosen[0]], axis=1)
+    while len(chosen) < count and distance.max() > 0:
+        chosen.append(int(distance.argmax()))
+        to_new = np.linalg.norm(lab - lab[chosen[-1]], axis=1)
+        nearest[to_new < distance] = len(chosen) - 1
+        distance = np.minimum(distance, to_new)
+    merged = np.minimum(np.bincount(nearest, shares, len(chosen)), 1)
+    order = np.argsort(-merged, kind="stable")
+    return tuple(Swatch(swatches[chosen[index]].color, float(merged[index])) for index in order)
+
+
+def code_of_swatches(swatches: Sequence[Swatch], colors: int) -> NDArray[np.float32]:
+    """Return a palette that the user chose as the second input of a network.
+
+    Args:
+        swatches: the palette; more than ``colors`` are reduced to the most different ones.
+        colors: rows of the code.
+
+    Returns:
+        (colors, 4) float32, as `palette_code` gives it.
+    """
+    code = np.zeros((colors, 4), np.float32)
+    for row, swatch in zip(code, most_different(swatches, colors), strict=False):
+        row[:3] = np.array(swatch.color) / 127.5 - 1
+        row[3] = swatch.share
+    return code
+
+
+def swatches_of_code(code: NDArray[np.float32]) -> tuple[Swatch, ...]:
+    """Return the colors of a palette code (colors, 4) whose share is above 0."""
+    return tuple(
+        Swatch((int(red), int(green), int(blue)), min(float(row[3]), 1.0))
+        for row in code
+        if row[3] > 0
+        for red, green, blue in [np.clip(np.rint((row[:3] + 1) * 127.5), 0, 255)]
+    )
 
 
 def palette_code(color: NDArray[np.uint8], figure: NDArray[np.bool_], colors: int = 6) -> NDArray[np.float32]:

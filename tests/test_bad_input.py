@@ -159,6 +159,19 @@ def test_files_of_hints(command, drawings, hint_model, tmp_path):
     assert_one_line(beside, 1, "cat.hints.png: there is no stroke")
 
 
+def test_palettes(command, drawings, plain_model, hint_model, tmp_path):
+    def run(*options, model=hint_model):
+        return command("colorize", drawings / "cat.png", "-o", tmp_path / "out.png", "--model", model, *options)
+
+    assert_one_line(run("--palette", "FF0000"), 2, "--palette", "one color only")
+    assert_one_line(run("--palette", "FF0000,blue"), 2, "'blue' is not RRGGBB")
+    assert_one_line(run("--palette", tmp_path / "none.gpl"), 1, "none.gpl: cannot be opened")
+    assert_one_line(run("--reference", drawings / "girl.png"), 1, "girl.png: this picture has no colors")
+    assert_one_line(run("--reference", "a.png", "--palette", "FF0000,00FF00"), 2, "choose one")
+    assert_one_line(run("--palette", "FF0000,00FF00", model=plain_model), 1, "reads no palette")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_names_cannot_break_the_line_or_the_terminal(command, plain_model, tmp_path):
     done = command("colorize", tmp_path / "two\nlines\x1b[31m.png", "--model", plain_model)
     assert_one_line(done, 1, "lines")

@@ -22,7 +22,18 @@ def subprocess_command(*arguments: object, **settings) -> subprocess.CompletedPr
         (["--help"], ["colorize", "train", "export", "refine", "--version"]),
         (
             ["colorize", "--help"],
-            ["--output", "--model", "--hint", "--hints", "--lines", "--no-clean", "--overwrite", "--threads"],
+            [
+                "--output",
+                "--model",
+                "--hint",
+                "--hints",
+                "--palette",
+                "--reference",
+                "--lines",
+                "--no-clean",
+                "--overwrite",
+                "--threads",
+            ],
         ),
         (["colorize", "-h"], ["--max-pixels", "--quiet", "--device", "--jobs", "pixelpainter colorize sketch.png"]),
         (["colorize", "--help"], ["Result", "--format", "--quality", "--colored", "copy|skip|force"]),
@@ -161,6 +172,23 @@ def test_a_changed_side_car_colors_that_drawing_again(command, drawings, hint_mo
     assert run()[-1] == "1 colored, 1 unchanged"
     (pages / "a.hints.png").unlink()
     assert run()[-1] == "1 colored, 1 unchanged"
+
+
+def test_palettes_reach_the_picture(command, drawings, hint_model, tmp_path):
+    def corner(*options: object) -> list[int]:
+        arguments = ["colorize", drawings / "cat.png", "-o", tmp_path / "out.png", "--overwrite", "--model", hint_model]
+        assert command(*arguments, *options).status == 0
+        return np.asarray(load(tmp_path / "out.png"))[3, 3].tolist()
+
+    page = np.full((400, 400, 3), 255, np.uint8)
+    page[50:250, 50:350], page[250:350, 50:350] = (200, 40, 60), (60, 90, 200)
+    Image.fromarray(page).save(tmp_path / "finished.png")
+    (tmp_path / "p.gpl").write_text("GIMP Palette\n10 200 90\n60 90 200\n")
+    assert corner("--palette", "FF8000,3C5AC8") == pytest.approx([255, 128, 0], abs=2)
+    assert corner("--palette", "FF8000:1,3C5AC8:2") == pytest.approx([60, 90, 200], abs=2)
+    assert corner("--palette", tmp_path / "p.gpl") == pytest.approx([10, 200, 90], abs=2)
+    assert corner("--palette", tmp_path / "finished.png") == pytest.approx([200, 40, 60], abs=2)
+    assert corner("--reference", tmp_path / "finished.png") == pytest.approx([200, 40, 60], abs=2)
 
 
 def test_hints_that_color_nothing_are_noted(command, hint_model, tmp_path):

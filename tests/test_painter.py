@@ -10,6 +10,7 @@ from pixelpainter.colorize import Colorizer
 from pixelpainter.errors import InputError, ModelError
 from pixelpainter.hints import Hint
 from pixelpainter.painter import Painter, writable_format
+from pixelpainter.palette import Swatch
 from pixelpainter.strokes import Strokes
 
 
@@ -108,6 +109,9 @@ def test_the_fingerprint_changes_with_all_that_changes_the_result(colorizer, hin
         {"hints": (Hint(1, 2, (3, 4, 5), 2.0),)},
         {"strokes": (strokes(1),)},
         {"strokes": (strokes(2),)},
+        {"palette": (Swatch((1, 2, 3), 0.5), Swatch((9, 9, 9), 0.5))},
+        {"palette": (Swatch((1, 2, 3), 0.6), Swatch((9, 9, 9), 0.4))},
+        {"palette": (Swatch((1, 2, 4), 0.5), Swatch((9, 9, 9), 0.5))},
         {"hints": many},
         {"hints": many[::-1]},
         {"colorizer": Colorizer(hint_model, threads=1)},

@@ -3,7 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from pixelpainter.palette import palette_code
+from pixelpainter.palette import Swatch, code_of_swatches, most_different, palette_code, swatches_of_code
 
 SKIN, HAIR, DRESS = (242, 205, 180), (60, 90, 200), (200, 40, 60)
 
@@ -93,3 +93,30 @@ def test_wrong_arguments_are_value_errors():
         palette_code(picture[..., 0], figure)
     with pytest.raises(ValueError, match="colors"):
         palette_code(picture, figure, colors=0)
+
+
+def test_the_most_different_colors_stay_and_the_others_give_them_their_shares():
+    near = tuple(value + 3 for value in SKIN)
+    swatches = [Swatch(HAIR, 0.3), Swatch(near, 0.1), Swatch(SKIN, 0.4), Swatch(DRESS, 0.2)]
+    kept = most_different(swatches, 3)
+    assert [swatch.color for swatch in kept] == [SKIN, HAIR, DRESS]
+    assert [swatch.share for swatch in kept] == pytest.approx([0.5, 0.3, 0.2])
+    assert most_different([Swatch(SKIN, 0.5), Swatch(SKIN, 0.5)], 4) == (Swatch(SKIN, 1.0),)
+    assert most_different([], 4) == ()
+
+
+def test_chosen_colors_become_a_code_and_back():
+    swatches = (Swatch(SKIN, 0.5), Swatch(HAIR, 0.3), Swatch(DRESS, 0.2))
+    code = code_of_swatches(swatches, 6)
+    assert code.shape == (6, 4) and code.dtype == np.float32 and not code[3:].any()
+    np.testing.assert_allclose(as_bytes(code[:3]), [SKIN, HAIR, DRESS], atol=0)
+    back = swatches_of_code(code)
+    assert [swatch.color for swatch in back] == [SKIN, HAIR, DRESS]
+    assert [swatch.share for swatch in back] == pytest.approx([0.5, 0.3, 0.2])
+    assert code_of_swatches(swatches, 2).shape == (2, 4)
+
+
+@pytest.mark.parametrize(("color", "share"), [((0, 0, 256), 0.5), ((0, 0), 0.5), ((0, 0, 0), 1.1), ((0, 0, 0), -0.1)])
+def test_wrong_swatches_are_the_callers_mistake(color, share):
+    with pytest.raises(ValueError, match=r"color|share"):
+        Swatch(color, share)

@@ -18,6 +18,7 @@ from pixelpainter.cli.options import STREAM, Destination, wrong
 if TYPE_CHECKING:
     from pixelpainter.hints import Hint
     from pixelpainter.painter import Painter
+    from pixelpainter.palette import Swatch
     from pixelpainter.plan import FormatName, Job
     from pixelpainter.strokes import Strokes
 
@@ -31,6 +32,8 @@ def colorize(
     colored: options.Colored = "copy",
     hint: options.Hints = None,
     hints_file: options.HintsFile = None,
+    palette: options.Palette = None,
+    reference: options.Reference = None,
     lines: options.Lines = "original",
     no_clean: options.NoClean = False,
     pattern: options.Patterns = None,
@@ -62,6 +65,8 @@ def colorize(
         raise wrong("--print", "only one of --json, --print and a picture can go to stdout")
     if shard and destination != "tree":
         raise wrong("--shard", "only a folder, or several files, can be divided")
+    if palette is not None and reference is not None:
+        raise wrong("--reference", "a palette is given already; choose one of --palette and --reference")
     # Imported here, so that --help and most usage errors wait for neither numpy nor onnxruntime.
     import cv2
 
@@ -73,6 +78,7 @@ def colorize(
     from pixelpainter.records import Records
 
     hints, strokes = _read_hints(hint or (), hints_file, max_pixels)
+    swatches = _read_palette(palette, reference, max_pixels)
     (part,) = options.parsed("--shard", parse_shard, [shard] if shard else ()) or (None,)
     plan = _plan(paths, output, destination, format, pattern or (), part, preview)
     cores = threads or available_cpus()
@@ -84,6 +90,7 @@ def colorize(
         colorizer=colorizer,
         hints=hints,
         strokes=strokes,
+        palette=swatches,
         lines=lines,
         clean=not no_clean,
         colored=colored,
@@ -143,6 +150,18 @@ def _read_hints(
 
     listed, strokes = read_hints(file, max_pixels=max_pixels)
     return listed + hints, strokes
+
+
+def _read_palette(palette: str | None, reference: Path | None, max_pixels: int) -> tuple[Swatch, ...]:
+    """Return the colors that the options name."""
+    if palette is None and reference is None:
+        return ()
+    from pixelpainter.palette_files import read_palette, read_reference
+
+    if reference is not None:
+        return read_reference(reference, max_pixels=max_pixels)
+    (swatches,) = options.parsed("--palette", partial(read_palette, max_pixels=max_pixels), [palette or ""])
+    return swatches
 
 
 def _plan(

@@ -78,6 +78,25 @@ HintsFile = Annotated[
         show_default=False,
     ),
 ]
+Palette = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COLORS",
+        help="Colors to use: a list RRGGBB[:share],..., a .gpl, .aco or .ase file, or a picture. "
+        "The first color covers most where no shares are given.",
+        rich_help_panel=COLORS,
+        show_default=False,
+    ),
+]
+Reference = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PICTURE",
+        help="Use the colors of the figure in a finished picture.",
+        rich_help_panel=COLORS,
+        show_default=False,
+    ),
+]
 Lines = Annotated[
     Literal["original", "model", "none"],
     typer.Option(
