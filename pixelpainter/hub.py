@@ -156,11 +156,13 @@ def _announce(model: HubFile, size: int, host: str, cache: Path) -> None:
 @contextmanager
 def _client(model: HubFile) -> Iterator[None]:
     """Turn what the Hub's client raises to ModelError, and keep its log from the terminal."""
+    from logging import ERROR
+
     from huggingface_hub.utils import logging
 
     before = logging.get_verbosity()
     if not os.environ.get("HF_HUB_VERBOSITY"):
-        logging.set_verbosity(logging.ERROR)
+        logging.set_verbosity(ERROR)
     try:
         yield
     except ModelError:

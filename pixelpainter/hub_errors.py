@@ -36,7 +36,8 @@ def explain(error: BaseException, model: HubFile) -> str:
     if kinds & {"ConnectError", "ConnectionError", "UnsupportedProtocol", "InvalidURL"}:
         return f"{host} cannot be reached ({_first_line(error)}); check the connection and HF_ENDPOINT, or use a file"
     if kinds & {"TransportError", "ChunkedEncodingError"} or "Consistency check failed" in str(error):
-        return f"the download from {host} broke off ({_first_line(error)}); nothing of it was kept: try again"
+        reason = _first_line(error).partition(" (")[0]
+        return f"the download from {host} broke off ({reason}); nothing of it was kept: try again"
     if kinds & {"FileMetadataError"}:
         return f"{host} does not answer like a Hugging Face Hub; check HF_ENDPOINT and the proxy"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -285,6 +285,7 @@ def test_a_bad_connection(client, fault):
     file = client.find("painter/models")
     assert Path(file).read_bytes() == client.server.files["model.onnx"]
     assert client.server.count("GET") == (2 if fault == "drop" else 1)
+    assert client.err.count("\n") == 1 and client.err.startswith("downloading ")
 
 
 def test_two_processes_at_once(client):
@@ -316,6 +317,13 @@ def test_weights_outside_the_folder_are_refused(tmp_path, location):
     model = save_with_outside_data(tmp_path / "model.onnx", location)
     with pytest.raises(ModelError, match=f"model.onnx: this model reads '{location}', outside its own folder"):
         hub.find_model(model)
+
+
+def test_a_download_is_looked_into(client):
+    save_with_outside_data(client.folder / "model.onnx", "../secret")
+    client.server.files["model.onnx"] = (client.folder / "model.onnx").read_bytes()
+    for _ in range(2):
+        assert "reads '../secret', outside its own folder" in client.find("painter/models")
 
 
 def test_weights_in_the_folder_are_found(tmp_path, plain_model):
