@@ -26,6 +26,7 @@ from pixelpainter.lines import clean_drawing
 from pixelpainter.obey import obey, open_paper
 
 if TYPE_CHECKING:
+    from pixelpainter.palette import Swatch
     from pixelpainter.strokes import Strokes
 
 __all__ = ["Colorizer", "available_cpus"]
@@ -112,6 +113,7 @@ class Colorizer:
         hints: Sequence[Hint] = (),
         strokes: Sequence[Strokes] = (),
         palette: NDArray[np.floating[Any]] | None = None,
+        exact: Sequence[Swatch] = (),
         lines: LineMode = "original",
         clean: bool = True,
     ) -> Image.Image:
@@ -124,6 +126,8 @@ class Colorizer:
             strokes: hints painted over the upright picture; ``hints`` cover them.
             palette: (card.palette, 4) float: sRGB in [-1, 1] and share in [0, 1]; None = the model's
                 own default. Only for models that read a palette.
+            exact: if given, the result has these colors only, apart from white, black, and where hints say
+                otherwise. Every model can do that; one that reads a palette should be told it too.
             lines: "original" puts the drawing's own lines over the color, "model" keeps the network's
                 picture as it is, "none" leaves color without lines.
             clean: make white-on-black drawings and gray paper black on white first.
@@ -155,6 +159,7 @@ class Colorizer:
         hints: Sequence[Hint] = (),
         strokes: Sequence[Strokes] = (),
         palette: NDArray[np.floating[Any]] | None = None,
+        exact: Sequence[Swatch] = (),
         lines: LineMode = "original",
         clean: bool = True,
         on_note: Callable[[str], None] | None = None,
@@ -175,6 +180,10 @@ class Colorizer:
             channels.append(dots)
         inputs = {"picture": np.concatenate(channels)[None], **self._palette_input(palette)}
         color = np.ascontiguousarray((self._run(inputs).transpose(1, 2, 0) + 1) / 2).clip(0, 1)
+        if exact:
+            from pixelpainter.exact import use_palette
+
+            color = use_palette(color, small, exact, known=palette is not None)
         color = obey(color, small, dots)
         if picture.alpha is None or lines != "original":
             return compose(ink, color, box, lines=lines)

@@ -63,7 +63,8 @@ class Painter:
         colorizer: the model.
         hints: see `Colorizer.colorize`.
         strokes: see `Colorizer.colorize`.
-        palette: the colors to use, of any number; none = the model's own default. Only for models that read one.
+        palette: the colors to use, of any number; none = the model's own default.
+        exact: use the colors of the palette only. Models that read no palette always do.
         lines: see `Colorizer.colorize`.
         clean: see `Colorizer.colorize`.
         colored: what to do with pictures that already are colored: copy them as they are, skip them, or
@@ -78,6 +79,7 @@ class Painter:
     hints: tuple[Hint, ...] = ()
     strokes: tuple[Strokes, ...] = ()
     palette: tuple[Swatch, ...] = ()
+    exact: bool = False
     lines: LineMode = "original"
     clean: bool = True
     colored: ColoredMode = "copy"
@@ -119,6 +121,8 @@ class Painter:
             settings["palette"] = [
                 ["{:02X}{:02X}{:02X}".format(*swatch.color), round(swatch.share, 4)] for swatch in self.palette
             ]
+        if self.exact:
+            settings["exact"] = True
         name = self.colorizer.file.name
         return {
             "Software": f"PixelPainter {__version__}",
@@ -196,8 +200,8 @@ class Painter:
         return Painted(data, "copied", size)
 
     def _palette_code(self) -> NDArray[np.float32] | None:
-        """Return the palette as the model reads it."""
-        if not self.palette:
+        """Return the palette as the model reads it; None if there is none, or the model reads none."""
+        if not self.palette or not self.colorizer.card.palette:
             return None
         from pixelpainter.palette import code_of_swatches
 
@@ -214,6 +218,7 @@ class Painter:
                 hints=self.hints,
                 strokes=self.strokes,
                 palette=self._palette_code(),
+                exact=self.palette if self.exact or not self.colorizer.card.palette else (),
                 lines=self.lines,
                 clean=self.clean,
                 on_note=note,

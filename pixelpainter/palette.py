@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pixelpainter.color import lab_from_bytes, srgb_from_lab
+
+Number = TypeVar("Number", np.uint8, np.float32)
 
 _SAMPLES = 2000  # pixels that k-means sees; more changes centers by less than their spread
 _SEED = 7
@@ -116,10 +118,10 @@ def palette_code(color: NDArray[np.uint8], figure: NDArray[np.bool_], colors: in
     if colors < 1:
         raise ValueError(f"colors is {colors}, must be at least 1")
     code = np.zeros((colors, 4), np.float32)
-    pixels = _sample(color[figure & ~_ink(color, figure)])
+    pixels = sample(color[figure & ~_ink(color, figure)])
     if not len(pixels):
         return code
-    centers, shares = _clusters(lab_from_bytes(pixels), colors)
+    centers, shares = main_colors(lab_from_bytes(pixels), colors)
     order = np.argsort(-shares, kind="stable")
     code[: len(order), :3] = srgb_from_lab(centers[order]) * 2 - 1
     code[: len(order), 3] = shares[order]
@@ -139,7 +141,7 @@ def _ink(color: NDArray[np.uint8], figure: NDArray[np.bool_]) -> NDArray[np.bool
     return ink if np.count_nonzero(figure & ~ink) >= 0.02 * np.count_nonzero(figure) else np.zeros_like(figure)
 
 
-def _sample(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def sample(pixels: NDArray[Number]) -> NDArray[Number]:
     """Return at most _SAMPLES of the (N, 3) pixels: one at a random place in each of as many equal stretches."""
     if len(pixels) <= _SAMPLES:
         return pixels
@@ -147,8 +149,16 @@ def _sample(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return pixels[places.astype(np.intp)]
 
 
-def _clusters(lab: NDArray[np.float32], count: int) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Return at most ``count`` centers (M, 3) in Lab and their shares (M,), which sum to 1."""
+def main_colors(lab: NDArray[np.float32], count: int) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Return the main colors of pixels.
+
+    Args:
+        lab: (N, 3) float32, CIE Lab, at least one pixel.
+        count: the most colors to find.
+
+    Returns:
+        At most ``count`` colors (M, 3) in Lab, none of them alike, and their shares (M,), which sum to 1.
+    """
     cv2.setRNGSeed(_SEED)  # the generator of this thread; k-means draws its first centers from it
     # the stub insists on labels and centers to fill, the function makes its own
     kmeans: Any = cv2.kmeans

@@ -159,16 +159,16 @@ def test_files_of_hints(command, drawings, hint_model, tmp_path):
     assert_one_line(beside, 1, "cat.hints.png: there is no stroke")
 
 
-def test_palettes(command, drawings, plain_model, hint_model, tmp_path):
-    def run(*options, model=hint_model):
-        return command("colorize", drawings / "cat.png", "-o", tmp_path / "out.png", "--model", model, *options)
+def test_palettes(command, drawings, hint_model, tmp_path):
+    def run(*options):
+        return command("colorize", drawings / "cat.png", "-o", tmp_path / "out.png", "--model", hint_model, *options)
 
     assert_one_line(run("--palette", "FF0000"), 2, "--palette", "one color only")
     assert_one_line(run("--palette", "FF0000,blue"), 2, "'blue' is not RRGGBB")
     assert_one_line(run("--palette", tmp_path / "none.gpl"), 1, "none.gpl: cannot be opened")
     assert_one_line(run("--reference", drawings / "girl.png"), 1, "girl.png: this picture has no colors")
     assert_one_line(run("--reference", "a.png", "--palette", "FF0000,00FF00"), 2, "choose one")
-    assert_one_line(run("--palette", "FF0000,00FF00", model=plain_model), 1, "reads no palette")
+    assert_one_line(run("--exact"), 2, "--exact", "give --palette or --reference")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -189,6 +189,8 @@ def test_palettes_reach_the_picture(command, drawings, hint_model, tmp_path):
     assert corner("--palette", tmp_path / "p.gpl") == pytest.approx([10, 200, 90], abs=2)
     assert corner("--palette", tmp_path / "finished.png") == pytest.approx([200, 40, 60], abs=2)
     assert corner("--reference", tmp_path / "finished.png") == pytest.approx([200, 40, 60], abs=2)
+    hinted = ["--hint", "10,10,FF8000,2000", "--palette", "D00000,0000D0"]
+    assert corner(*hinted, "--exact") == corner(*hinted) == pytest.approx([255, 128, 0], abs=2)
 
 
 def test_hints_that_color_nothing_are_noted(command, hint_model, tmp_path):

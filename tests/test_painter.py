@@ -110,6 +110,7 @@ def test_the_fingerprint_changes_with_all_that_changes_the_result(colorizer, hin
         {"strokes": (strokes(1),)},
         {"strokes": (strokes(2),)},
         {"palette": (Swatch((1, 2, 3), 0.5), Swatch((9, 9, 9), 0.5))},
+        {"palette": (Swatch((1, 2, 3), 0.5), Swatch((9, 9, 9), 0.5)), "exact": True},
         {"palette": (Swatch((1, 2, 3), 0.6), Swatch((9, 9, 9), 0.4))},
         {"palette": (Swatch((1, 2, 4), 0.5), Swatch((9, 9, 9), 0.5))},
         {"hints": many},
@@ -211,3 +212,25 @@ def test_hints_in_lines_are_noted(colorizer):
     painter = Painter(colorizer=colorizer, hints=(Hint(30, 45, (9, 9, 9)), Hint(3, 3, (9, 9, 9))), on_note=notes.append)
     assert painter.paint(stream.getvalue(), "a.png", "PNG").status == "colored"
     assert notes == ["a.png: 1 of 2 hints lie in lines, with no paper near them, and color nothing"]
+
+
+def test_a_model_without_palettes_uses_the_colors_all_the_same(colorizer, hint_model):
+    palette = (Swatch((200, 40, 60), 0.5), Swatch((60, 90, 200), 0.5))
+    page = io.BytesIO()
+    Image.new("L", (64, 64), 255).save(page, "PNG")
+
+    def distances(**settings) -> np.ndarray:
+        painter = Painter(**{"colorizer": colorizer, **settings})
+        rgb = np.asarray(opened(painter.paint(page.getvalue(), "a.png", "PNG").data)).astype(float)
+        hue = rgb - rgb.mean(axis=2, keepdims=True)
+        wanted = np.array([swatch.color for swatch in palette], float)
+        return np.linalg.norm(hue[:, :, None] - (wanted - wanted.mean(axis=1, keepdims=True)), axis=3).min(axis=2)
+
+    assert np.median(distances(palette=palette)) < 0.6 * np.median(distances())
+    told = Colorizer(hint_model, threads=1)
+    guided, exact = (distances(colorizer=told, palette=palette, exact=exact).max() for exact in (False, True))
+    assert guided < 3 and exact < 3
+    hint = Hint(32, 32, (10, 200, 10), 100)
+    painter = Painter(colorizer=told, palette=palette, exact=True, hints=(hint,))
+    rgb = np.asarray(opened(painter.paint(page.getvalue(), "a.png", "PNG").data))
+    np.testing.assert_allclose(rgb[32, 32], hint.color, atol=3)  # the hint wins

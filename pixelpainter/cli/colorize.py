@@ -34,6 +34,7 @@ def colorize(
     hints_file: options.HintsFile = None,
     palette: options.Palette = None,
     reference: options.Reference = None,
+    exact: options.Exact = False,
     lines: options.Lines = "original",
     no_clean: options.NoClean = False,
     pattern: options.Patterns = None,
@@ -67,6 +68,8 @@ def colorize(
         raise wrong("--shard", "only a folder, or several files, can be divided")
     if palette is not None and reference is not None:
         raise wrong("--reference", "a palette is given already; choose one of --palette and --reference")
+    if exact and palette is None and reference is None:
+        raise wrong("--exact", "there are no colors to use; give --palette or --reference")
     # Imported here, so that --help and most usage errors wait for neither numpy nor onnxruntime.
     import cv2
 
@@ -91,6 +94,7 @@ def colorize(
         hints=hints,
         strokes=strokes,
         palette=swatches,
+        exact=exact,
         lines=lines,
         clean=not no_clean,
         colored=colored,

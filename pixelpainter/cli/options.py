@@ -97,6 +97,15 @@ Reference = Annotated[
         show_default=False,
     ),
 ]
+Exact = Annotated[
+    bool,
+    typer.Option(
+        "--exact",
+        help="Use the colors of --palette or --reference only, with their light and shade. Without it, a model that "
+        "reads palettes takes them as a guide.",
+        rich_help_panel=COLORS,
+    ),
+]
 Lines = Annotated[
     Literal["original", "model", "none"],
     typer.Option(

@@ -1,0 +1,139 @@
+"""Makes a network's answer use the colors of a palette, and these only.
+
+Each part of the answer gets the color of the palette that is nearest in CIE Lab. Neighbors decide together, and so
+does what lines enclose, so that a patchy fill becomes one color. A part is moved as a whole: its light and shade stay.
+White (paper, eyes) and black stay what they are, unless they are colors of the palette.
+
+A network that does not know the palette may paint all parts in shades of brown. Then its own main colors are found
+first, and each gets another color of the palette, such that colors move as little as possible: skin stays skin.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pixelpainter.color import lab_from_srgb, srgb_from_lab
+from pixelpainter.metrics import figure_mask
+from pixelpainter.obey import open_paper
+from pixelpainter.palette import Swatch, main_colors, most_different, sample
+
+WHITE, BLACK = (100.0, 0.0, 0.0), (8.0, 0.0, 0.0)  # CIE Lab
+NEUTRAL_COST = 6.0  # added to the distance from white and black, so that pale skin is skin
+NEUTRAL_REACH = 18.0  # farther from them in Lab, a color is neither white nor black
+OWN_NEUTRAL = 14.0  # a palette with a color this near to white (black) has a white (black) of its own
+MOST_PARTS = 6  # main colors of a network that does not know the palette; each order of them is tried
+NEIGHBORS = 1 / 32  # of the side: pixels this near decide together
+CELL_SHARE = 0.02  # of the picture: in what lines enclose, the whole counts as much as the place; more if smaller
+MOST_TOGETHER = 4.0  # how much more the whole may count, in the smallest cells
+AGREE, LARGEST_CELL = 0.75, 0.3  # of a cell that must agree to make all of it one color; of the picture it may be
+BLUR, LINE_VOTE = 2.0, 0.03  # network pixels beside lines are blurred with them: their colors count that little
+KEPT_HUE = 0.5  # of the differences in hue and chroma inside a part; those of lightness stay whole
+SEAM = 0.8  # network pixels over which two colors blend where no line parts them
+
+Floats = NDArray[np.float32]
+
+
+def use_palette(answer: Floats, drawing: NDArray[np.uint8], palette: Sequence[Swatch], *, known: bool) -> Floats:
+    """Return the answer in the colors of a palette.
+
+    Args:
+        answer: (S, S, 3) float32 sRGB in [0, 1], the network's answer.
+        drawing: (S, S) uint8, the drawing it was given, 0 ink to 255 paper.
+        palette: the colors.
+        known: whether the network was told the palette, so that its answer comes near these colors.
+
+    Returns:
+        (S, S, 3) float32 sRGB in [0, 1]. Pixels on lines stay.
+    """
+    paper = open_paper(drawing)
+    figure = figure_mask(np.rint(answer * 255).astype(np.uint8)) & paper
+    if not palette or not figure.any():
+        return answer
+    lab = np.asarray(lab_from_srgb(answer), np.float32)
+    wanted = np.asarray(lab_from_srgb(np.array([swatch.color for swatch in palette]) / 255), np.float32)
+    found, wanted = (wanted, wanted) if known else _matched(lab[figure], palette)
+    part = _parts(lab, paper, figure, found, wanted)
+    return _moved(answer, lab, paper, part, wanted)
+
+
+def _matched(lab: Floats, palette: Sequence[Swatch]) -> tuple[Floats, Floats]:
+    """Return the main colors among pixels (N, 3) of an answer, and the color of the palette for each, in CIE Lab."""
+    swatches = most_different(palette, MOST_PARTS)
+    wanted = np.asarray(lab_from_srgb(np.array([swatch.color for swatch in swatches]) / 255), np.float32)
+    neutral = (np.hypot(lab[:, 1], lab[:, 2]) < 8) & ((lab[:, 0] > 92) | (lab[:, 0] < 20))
+    found, shares = main_colors(sample(lab if neutral.all() else lab[~neutral]), len(swatches))
+    cost = shares[:, None] * np.linalg.norm(found[:, None] - wanted[None], axis=2)
+    rows = np.arange(len(found))
+    best = min(itertools.permutations(range(len(wanted)), len(found)), key=lambda order: cost[rows, list(order)].sum())
+    return found, wanted[list(best)]
+
+
+def _parts(
+    lab: Floats, paper: NDArray[np.bool_], figure: NDArray[np.bool_], found: Floats, wanted: Floats
+) -> NDArray[np.intp]:
+    """Return which color each pixel belongs to (S, S): a row of ``found``, or a number above for white and black."""
+    votes = np.where(_far_from_lines(paper), np.float32(1), np.float32(LINE_VOTE)) * paper
+    side = 2 * max(1, round(len(lab) * NEIGHBORS / 2)) + 1
+    around = cv2.blur(votes, (side, side)) + 1e-6
+    _, cells = cv2.connectedComponents(paper.astype(np.uint8), connectivity=4)
+    sizes = np.bincount(cells.ravel(), votes.ravel()) + 1e-6
+    together = np.minimum(CELL_SHARE * paper.size / sizes, MOST_TOGETHER).astype(np.float32)
+
+    costs = np.stack([_distance(lab, color) for color in found] + _neutral_distances(lab, figure, wanted))
+    local = np.stack([cv2.blur(cost * votes, (side, side)) / around for cost in costs])
+    whole = np.stack([np.bincount(cells.ravel(), (cost * votes).ravel()) / sizes for cost in costs])
+    first = np.bincount((cells * len(costs) + local.argmin(axis=0)).ravel(), votes.ravel(), len(sizes) * len(costs))
+    agree = first.reshape(len(sizes), -1).max(axis=1) > AGREE * sizes
+    together[agree & (sizes < LARGEST_CELL * paper.size)] = MOST_TOGETHER
+    return np.asarray(np.argmin(local + (together * whole.astype(np.float32))[:, cells], axis=0))
+
+
+def _distance(lab: Floats, color: Sequence[float] | Floats) -> Floats:
+    """Return the distance in CIE Lab of each pixel from a color, (S, S)."""
+    return np.asarray(np.linalg.norm(lab - np.asarray(color, np.float32), axis=2), np.float32)
+
+
+def _neutral_distances(lab: Floats, figure: NDArray[np.bool_], wanted: Floats) -> list[Floats]:
+    """Return what it costs a pixel to be called white, and black, two (S, S)."""
+    costs: list[Floats] = []
+    for color in (WHITE, BLACK):
+        distance = _distance(lab, color)
+        cost = distance + NEUTRAL_COST + 4 * np.maximum(distance - NEUTRAL_REACH, 0)
+        if np.linalg.norm(wanted - np.array(color, np.float32), axis=1).min() < OWN_NEUTRAL:
+            # Paper around the figure stays white, even where the palette has a white of its own.
+            cost = np.where(figure, np.float32(1e3), distance)
+        costs.append(np.asarray(cost, np.float32))
+    return costs
+
+
+def _far_from_lines(paper: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    return np.asarray(cv2.distanceTransform(paper.astype(np.uint8), cv2.DIST_L2, 3) > BLUR)
+
+
+def _moved(answer: Floats, lab: Floats, paper: NDArray[np.bool_], part: NDArray[np.intp], wanted: Floats) -> Floats:
+    """Return the answer (S, S, 3) with each connected part moved to its color."""
+    shift, hue, kept = np.zeros_like(lab), lab[..., 1:].copy(), np.ones(part.shape, np.float32)
+    for number, color in enumerate(wanted):
+        _, areas = cv2.connectedComponents(((part == number) & paper).astype(np.uint8), connectivity=4)
+        inside = areas > 0
+        sizes = np.maximum(np.bincount(areas.ravel()), 1)
+        mean = np.stack([np.bincount(areas.ravel(), lab[..., channel].ravel()) / sizes for channel in range(3)], axis=1)
+        shift[inside] = (color - mean)[areas[inside]]
+        hue[inside], kept[inside] = color[1:], KEPT_HUE
+    far = _far_from_lines(paper)
+    blurred = [
+        np.where(far, cv2.GaussianBlur(plane, (0, 0), SEAM), plane)  # beside lines, nothing may come from beyond
+        for plane in (*shift.transpose(2, 0, 1), *hue.transpose(2, 0, 1), kept)
+    ]
+    moved = lab + np.stack(blurred[:3], axis=2)
+    middle = np.stack(blurred[3:5], axis=2)
+    moved[..., 1:] = middle + (moved[..., 1:] - middle) * blurred[5][..., None]
+    result = answer.copy()
+    changed = paper & (np.abs(moved - lab).max(axis=2) > 1e-3)
+    result[changed] = srgb_from_lab(moved[changed])
+    return result
