@@ -89,7 +89,7 @@ def _find_bundled() -> Path:
 
 def cached_file(model: HubFile) -> Path | None:
     """Return a file in the Hub's cache, not looked into; None if it is not there. The network is not asked."""
-    with _client(model):
+    with hub_client(model):
         from huggingface_hub import try_to_load_from_cache
 
         cached = try_to_load_from_cache(model.repo, model.file, revision=model.revision)
@@ -120,7 +120,7 @@ def _download(model: HubFile, *, again: bool) -> Path:
         model: what to download.
         again: also if the cache has it.
     """
-    with _client(model):
+    with hub_client(model):
         from huggingface_hub import (
             constants,
             get_hf_file_metadata,
@@ -154,7 +154,7 @@ def _announce(model: HubFile, size: int, host: str, cache: Path) -> None:
 
 
 @contextmanager
-def _client(model: HubFile) -> Iterator[None]:
+def hub_client(model: HubFile) -> Iterator[None]:
     """Turn what the Hub's client raises to ModelError, and keep its log from the terminal."""
     from logging import ERROR
 

@@ -1,4 +1,4 @@
-"""What went wrong with a download, in words for the user."""
+"""What went wrong between the Hub and this machine, in words for the user."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def explain(error: BaseException, model: HubFile) -> str:
     if isinstance(error, errors.LocalEntryNotFoundError | ValueError) and error.__cause__ is not None:
         return explain(error.__cause__, model)  # all that these two say is that the request failed
     if isinstance(error, errors.OfflineModeIsEnabled):
-        return f"not in the cache {constants.HF_HUB_CACHE}, and HF_HUB_OFFLINE forbids to download it; unset it once"
+        return f"not in the cache {constants.HF_HUB_CACHE}, and HF_HUB_OFFLINE forbids to go online; unset it once"
     if isinstance(error, errors.HFValidationError):
         return "this cannot be the name of a repository on the Hub; check how it is written"
     kinds = {kind.__name__ for kind in type(error).__mro__}
@@ -34,10 +34,10 @@ def explain(error: BaseException, model: HubFile) -> str:
     if "ProxyError" in kinds:
         return f"the proxy does not lead to {host} ({_first_line(error)}); check HTTPS_PROXY"
     if kinds & {"ConnectError", "ConnectionError", "UnsupportedProtocol", "InvalidURL"}:
-        return f"{host} cannot be reached ({_first_line(error)}); check the connection and HF_ENDPOINT, or use a file"
+        return f"{host} cannot be reached ({_first_line(error)}); check the connection and HF_ENDPOINT"
     if kinds & {"TransportError", "ChunkedEncodingError"} or "Consistency check failed" in str(error):
         reason = _first_line(error).partition(" (")[0]
-        return f"the download from {host} broke off ({reason}); nothing of it was kept: try again"
+        return f"the connection to {host} broke off ({reason}); nothing of the file was kept: try again"
     if kinds & {"FileMetadataError"}:
         return f"{host} does not answer like a Hugging Face Hub; check HF_ENDPOINT and the proxy"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -45,7 +45,7 @@ def explain(error: BaseException, model: HubFile) -> str:
     if isinstance(error, OSError) and error.strerror:
         where = error.filename or constants.HF_HUB_CACHE
         return f"it cannot be kept in {where} ({error.strerror}); choose another folder with HF_HOME"
-    return f"it cannot be downloaded ({type(error).__name__}: {_first_line(error)})"
+    return f"the transfer failed ({type(error).__name__}: {_first_line(error)})"
 
 
 def _explain_answer(error: Exception, model: HubFile, host: str) -> str:
@@ -62,7 +62,7 @@ def _explain_answer(error: Exception, model: HubFile, host: str) -> str:
     if isinstance(error, errors.EntryNotFoundError):
         return f"the repository has no file {model.file!r}; name one with {model.repo}@{model.revision}:FILE.onnx"
     if status in (401, 403):
-        return f"{host} refuses access ({status}); {_LOG_IN}, with a token that may read this repository"
+        return f"{host} refuses access ({status}); {_LOG_IN}, with a token for this repository"
     if status == 429:
         return f"{host} answers that there were too many requests (429); wait, or {_LOG_IN}"
     if status >= 500:

@@ -11,6 +11,7 @@ from pixelpainter.card import Precision
 from pixelpainter.cli.messages import print_note
 from pixelpainter.cli.pictures import load_calibration
 from pixelpainter.errors import DataError, MissingExtraError, OutputError
+from pixelpainter.models import is_bare_repository
 
 if TYPE_CHECKING:
     from pixelpainter.card import ModelCard
@@ -46,12 +47,22 @@ def export(
         bool, typer.Option("--best", help="Of a run folder: the checkpoint with the best validation, not the newest.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")] = False,
+    push_to_hub: Annotated[
+        str | None,
+        typer.Option(
+            metavar="OWNER/REPO",
+            help="Upload the model to the Hugging Face Hub, with a README. The repository is made if need be.",
+            show_default=False,
+        ),
+    ] = None,
+    public: Annotated[bool, typer.Option("--public", help="Make a new repository public, not private.")] = False,
 ) -> None:
     """Export a trained network to ONNX, and prove that onnxruntime answers like torch.
 
     Averaged weights are used where the run keeps them. If the file's answers differ too much from the network's,
-    nothing is written.
+    nothing is written, and nothing is uploaded.
     """
+    _check_upload(push_to_hub, output)
     for package in ("torch", "onnx"):
         _require(package)
     from pixelpainter.export import export as export_model
@@ -72,6 +83,26 @@ def export(
         )
     proof = export_model(generator, checkpoint, card, load_calibration(calibration, card.size), output)
     _print_table(output, card, proof)
+    if push_to_hub is not None:
+        _upload(output, card, push_to_hub, public)
+
+
+def _check_upload(repo: str | None, output: Path) -> None:
+    """Raise BadParameter for what would only fail after a long export."""
+    if repo is not None and not is_bare_repository(repo):
+        raise typer.BadParameter(f"{repo!r}: write OWNER/REPO", param_hint="--push-to-hub")
+    if repo is not None and output.suffix != ".onnx":
+        raise typer.BadParameter(f"{output}: a model of the Hub is named FILE.onnx", param_hint="--output")
+
+
+def _upload(output: Path, card: ModelCard, repo: str, public: bool) -> None:
+    """Upload the model, and say how it is used and what a row of the table needs."""
+    from pixelpainter.publish import publish
+
+    print_note(f"uploading {output} to {repo}")
+    publication = publish(output, card, repo, private=not public)
+    print_note(f"uploaded: {publication.address}")
+    print_note(f"use it with  --model {publication.home}  (SHA-256 {publication.home.sha256})")
 
 
 def _require(package: str) -> None:
