@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -16,12 +17,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pixelpainter.card import ModelCard
+from pixelpainter.color import lab_from_srgb, srgb_from_lab
 from pixelpainter.compose import LineMode, compose
 from pixelpainter.devices import Device, active_device, available_cpus, first_line, load_session
 from pixelpainter.errors import InputError, ModelError
-from pixelpainter.hints import Hint, draw_hints, off_lines
+from pixelpainter.hints import Hint, draw_on_paper
 from pixelpainter.hub import find_model
-from pixelpainter.imaging import Letterbox, Picture, letterbox, picture_from_array, picture_from_image
+from pixelpainter.imaging import Picture, letterbox, picture_from_array, picture_from_image
 from pixelpainter.lines import clean_drawing
 from pixelpainter.obey import obey, open_paper
 
@@ -114,6 +116,7 @@ class Colorizer:
         strokes: Sequence[Strokes] = (),
         palette: NDArray[np.floating[Any]] | None = None,
         exact: Sequence[Swatch] = (),
+        saturation: float = 1.0,
         lines: LineMode = "original",
         clean: bool = True,
     ) -> Image.Image:
@@ -128,6 +131,7 @@ class Colorizer:
                 own default. Only for models that read a palette.
             exact: if given, the result has these colors only, apart from white, black, and where hints say
                 otherwise. Every model can do that; one that reads a palette should be told it too.
+            saturation: how strong the colors are; 1 = as the model made them, 0 = gray. Hints stay as they are.
             lines: "original" puts the drawing's own lines over the color, "model" keeps the network's
                 picture as it is, "none" leaves color without lines.
             clean: make white-on-black drawings and gray paper black on white first.
@@ -144,7 +148,16 @@ class Colorizer:
             picture = picture_from_image(picture)
         elif not isinstance(picture, Picture):
             picture = picture_from_array(picture)
-        rgb = self.colorize_picture(picture, hints=hints, strokes=strokes, palette=palette, lines=lines, clean=clean)
+        rgb = self.colorize_picture(
+            picture,
+            hints=hints,
+            strokes=strokes,
+            palette=palette,
+            exact=exact,
+            saturation=saturation,
+            lines=lines,
+            clean=clean,
+        )
         result = Image.fromarray(rgb)
         if picture.alpha is not None:
             result.putalpha(Image.fromarray(picture.alpha))
@@ -160,6 +173,7 @@ class Colorizer:
         strokes: Sequence[Strokes] = (),
         palette: NDArray[np.floating[Any]] | None = None,
         exact: Sequence[Swatch] = (),
+        saturation: float = 1.0,
         lines: LineMode = "original",
         clean: bool = True,
         on_note: Callable[[str], None] | None = None,
@@ -175,7 +189,10 @@ class Colorizer:
             ink = network = np.asarray(cv2.cvtColor(picture.rgb, cv2.COLOR_RGB2GRAY), np.uint8)
         small, box = letterbox(network, self.card.size, PAPER)
         channels = [small[None].astype(np.float32) / 127.5 - 1]
-        dots = _draw_all(hints, strokes, picture.rgb.shape[1::-1], box, small, on_note)
+        height, width = picture.rgb.shape[:2]
+        dots, lost = draw_on_paper(hints, strokes, (width, height), box, open_paper(small))
+        if lost and on_note is not None:
+            on_note(f"{lost} of {len(hints)} hints lie in lines, with no paper near them, and color nothing")
         if self.card.hints == "rgb-mask":
             channels.append(dots)
         inputs = {"picture": np.concatenate(channels)[None], **self._palette_input(palette)}
@@ -184,6 +201,8 @@ class Colorizer:
             from pixelpainter.exact import use_palette
 
             color = use_palette(color, small, exact, known=palette is not None)
+        if saturation != 1:
+            color = _saturated(color, saturation)
         color = obey(color, small, dots)
         if picture.alpha is None or lines != "original":
             return compose(ink, color, box, lines=lines)
@@ -221,24 +240,11 @@ class Colorizer:
         return picture
 
 
-def _draw_all(
-    hints: Sequence[Hint],
-    strokes: Sequence[Strokes],
-    size: tuple[int, ...],
-    box: Letterbox,
-    small: NDArray[np.uint8],
-    on_note: Callable[[str], None] | None,
-) -> NDArray[np.float32]:
-    """Return hints over strokes (4, side, side) float32, see `draw_hints`; those on lines move to paper."""
-    width, height = size
-    if hints:
-        hints, lost = off_lines(hints, (width, height), box, open_paper(small))
-        if lost and on_note is not None:
-            on_note(f"{lost} of {lost + len(hints)} hints lie in lines, with no paper near them, and color nothing")
-    dots = draw_hints(hints, (width, height), box)
-    for layer in reversed(strokes):
-        dots = np.where(dots[3] > 0, dots, layer.draw((width, height), box))
-    return dots
+def _saturated(color: NDArray[np.float32], factor: float) -> NDArray[np.float32]:
+    """Return sRGB (S, S, 3) in [0, 1] with its CIE chroma multiplied; lightness and hue stay. Raises ValueError."""
+    if not 0 <= factor < math.inf:
+        raise ValueError(f"saturation is {factor}, not 0 or more")
+    return np.asarray(srgb_from_lab(lab_from_srgb(color) * np.array([1, factor, factor], np.float32)), np.float32)
 
 
 def _with_lines(layer: NDArray[np.uint8], ink: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:

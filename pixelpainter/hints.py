@@ -7,12 +7,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pixelpainter.errors import InputError
 from pixelpainter.imaging import Letterbox
+
+if TYPE_CHECKING:
+    from pixelpainter.strokes import Strokes
 
 DOT_RADIUS = 1.5  # network pixels: a dot of 3x3, the middle one of the dots in training (1, 3 and 7 wide)
 NEAR_PAPER = 4  # network pixels that a hint on a line is moved at most
@@ -128,6 +132,35 @@ def off_lines(
             moved_y = (int(rows[nearest]) + top + 0.5) * size[1] / box.height
             kept.append(replace(hint, x=moved_x, y=moved_y))
     return kept, len(hints) - len(kept)
+
+
+def draw_on_paper(
+    hints: Sequence[Hint],
+    strokes: Sequence[Strokes],
+    size: tuple[int, int],
+    box: Letterbox,
+    paper: NDArray[np.bool_],
+) -> tuple[NDArray[np.float32], int]:
+    """Draw hints over strokes the way the network reads them, after moving hints off the lines.
+
+    Args:
+        hints: the hints, in pixels of the picture.
+        strokes: painted over the picture; a later layer covers an earlier one.
+        size: (width, height) of the picture.
+        box: where the picture lies in the network's square.
+        paper: (side, side) bool, see `off_lines`.
+
+    Returns:
+        What `draw_hints` returns, and the number of hints that were left out.
+
+    Raises:
+        InputError: a hint lies outside the picture, or strokes have another size.
+    """
+    kept, lost = off_lines(hints, size, box, paper)
+    dots = draw_hints(kept, size, box)
+    for layer in reversed(strokes):
+        dots = np.where(dots[3] > 0, dots, layer.draw(size, box))
+    return dots, lost
 
 
 def _place(hint: Hint, size: tuple[int, int], box: Letterbox) -> tuple[int, int]:

@@ -65,6 +65,7 @@ class Painter:
         strokes: see `Colorizer.colorize`.
         palette: the colors to use, of any number; none = the model's own default.
         exact: use the colors of the palette only. Models that read no palette always do.
+        saturation: see `Colorizer.colorize`.
         lines: see `Colorizer.colorize`.
         clean: see `Colorizer.colorize`.
         colored: what to do with pictures that already are colored: copy them as they are, skip them, or
@@ -80,6 +81,7 @@ class Painter:
     strokes: tuple[Strokes, ...] = ()
     palette: tuple[Swatch, ...] = ()
     exact: bool = False
+    saturation: float = 1.0
     lines: LineMode = "original"
     clean: bool = True
     colored: ColoredMode = "copy"
@@ -123,6 +125,8 @@ class Painter:
             ]
         if self.exact:
             settings["exact"] = True
+        if self.saturation != 1:
+            settings["saturation"] = self.saturation
         name = self.colorizer.file.name
         return {
             "Software": f"PixelPainter {__version__}",
@@ -219,6 +223,7 @@ class Painter:
                 strokes=self.strokes,
                 palette=self._palette_code(),
                 exact=self.palette if self.exact or not self.colorizer.card.palette else (),
+                saturation=self.saturation,
                 lines=self.lines,
                 clean=self.clean,
                 on_note=note,

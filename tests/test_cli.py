@@ -70,6 +70,8 @@ def test_version(command):
         ["colorize", "x.png", "--threads", "0"],
         ["colorize", "a.png", "b.png"],
         ["colorize", "a.png", "--hint", "1,2"],
+        ["colorize", "a.png", "--saturation", "-1"],
+        ["colorize", "a.png", "--saturation", "nan"],
     ],
 )
 def test_wrong_usage_is_one_line_and_2(command, arguments):
@@ -189,6 +191,7 @@ def test_palettes_reach_the_picture(command, drawings, hint_model, tmp_path):
     assert corner("--palette", tmp_path / "p.gpl") == pytest.approx([10, 200, 90], abs=2)
     assert corner("--palette", tmp_path / "finished.png") == pytest.approx([200, 40, 60], abs=2)
     assert corner("--reference", tmp_path / "finished.png") == pytest.approx([200, 40, 60], abs=2)
+    assert np.ptp(corner("--palette", "FF8000,3C5AC8", "--saturation", 0)) <= 1
     hinted = ["--hint", "10,10,FF8000,2000", "--palette", "D00000,0000D0"]
     assert corner(*hinted, "--exact") == corner(*hinted) == pytest.approx([255, 128, 0], abs=2)
 

@@ -9,10 +9,12 @@ from conftest import HINT_CARD, PLAIN_CARD, RAMP, SIZE, load, save_copy_model, s
 from PIL import Image
 
 from pixelpainter import Colorizer, ModelError
+from pixelpainter.color import lab_from_bytes
 from pixelpainter.devices import available_cpus, cgroup_cpus
 from pixelpainter.errors import InputError
 from pixelpainter.hints import Hint
 from pixelpainter.imaging import open_picture
+from pixelpainter.palette import Swatch
 from pixelpainter.strokes import Strokes
 
 
@@ -156,6 +158,38 @@ def test_the_palette_reaches_the_network(hinted, plain, tmp_path):
         hinted.colorize(drawing, palette=np.full((2, 4), np.nan))
     with pytest.raises(InputError, match="reads no palette"):
         plain.colorize(drawing, palette=np.zeros((2, 4)))
+
+
+def test_exact_colors(plain):
+    palette = [Swatch((200, 40, 60), 0.5), Swatch((60, 90, 200), 0.5)]
+    drawing = page(64, 64)
+    usual, exact = (lab_from_bytes(np.asarray(plain.colorize(drawing, exact=colors))) for colors in ([], palette))
+    wanted = lab_from_bytes(np.array([swatch.color for swatch in palette], np.uint8))
+
+    def distance(lab):
+        return np.linalg.norm((lab[:, :, None] - wanted)[..., 1:], axis=3).min(axis=2)
+
+    assert np.median(distance(exact)) < 0.6 * np.median(distance(usual))
+
+
+def test_saturation_changes_chroma_alone(plain):
+    def lab(**settings):
+        return lab_from_bytes(np.asarray(plain.colorize(page(64, 64), lines="model", **settings)))
+
+    before, weak, gray = lab(), lab(saturation=0.5), lab(saturation=0)
+    np.testing.assert_allclose(weak[..., 0], before[..., 0], atol=0.6)
+    np.testing.assert_allclose(weak[..., 1:], before[..., 1:] / 2, atol=0.9)
+    assert np.abs(gray[..., 1:]).max() < 0.5
+    assert (
+        np.hypot(*np.moveaxis(lab(saturation=1.5), 2, 0)[1:]).mean()
+        > 1.1 * np.hypot(before[..., 1], before[..., 2]).mean()
+    )
+    hint = Hint(32, 32, (250, 10, 100), 100)
+    hinted_gray = np.asarray(plain.colorize(page(64, 64), lines="model", saturation=0, hints=[hint]))
+    np.testing.assert_allclose(hinted_gray[32, 32], hint.color, atol=8)
+    for wrong in (-1, math.nan, math.inf):
+        with pytest.raises(ValueError, match="saturation"):
+            plain.colorize(page(9, 9), saturation=wrong)
 
 
 def test_many_threads_at_once(hinted):

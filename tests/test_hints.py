@@ -120,6 +120,15 @@ def test_a_hint_far_from_paper_is_left_out_and_counted():
         off_lines([Hint(400, 0, (0, 0, 0))], (400, 200), WIDE, paper_without())
 
 
+def test_near_is_measured_in_a_straight_line():
+    paper = np.zeros((64, 64), bool)
+    paper[24 + 4, 16 + 4] = True  # 5.7 pixels away
+    assert off_lines([Hint(102, 50, (1, 2, 3))], (400, 200), WIDE, paper) == ([], 1)
+    paper[24 + 3, 16 + 2] = True
+    ((moved,), _) = off_lines([Hint(102, 50, (1, 2, 3))], (400, 200), WIDE, paper)
+    assert (int(moved.x * 64 / 400), int(moved.y * 32 / 200)) == (18, 11)
+
+
 def test_a_huge_radius_fills_the_picture_only():
     drawn = draw_hints([Hint(1, 1, (0, 0, 0), 1e9)], (400, 200), WIDE)
     assert drawn[3].sum() == 32 * 64

@@ -113,6 +113,7 @@ def test_the_fingerprint_changes_with_all_that_changes_the_result(colorizer, hin
         {"palette": (Swatch((1, 2, 3), 0.5), Swatch((9, 9, 9), 0.5)), "exact": True},
         {"palette": (Swatch((1, 2, 3), 0.6), Swatch((9, 9, 9), 0.4))},
         {"palette": (Swatch((1, 2, 4), 0.5), Swatch((9, 9, 9), 0.5))},
+        {"saturation": 0.5},
         {"hints": many},
         {"hints": many[::-1]},
         {"colorizer": Colorizer(hint_model, threads=1)},

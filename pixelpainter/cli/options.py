@@ -106,6 +106,16 @@ Exact = Annotated[
         rich_help_panel=COLORS,
     ),
 ]
+Saturation = Annotated[
+    float,
+    typer.Option(
+        min=0,
+        max=4,
+        metavar="FACTOR",
+        help="How strong the colors are: 1 = as the model made them, 0 = gray. Hints stay as they are.",
+        rich_help_panel=COLORS,
+    ),
+]
 Lines = Annotated[
     Literal["original", "model", "none"],
     typer.Option(
