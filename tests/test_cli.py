@@ -72,6 +72,10 @@ def test_version(command):
         ["colorize", "a.png", "--hint", "1,2"],
         ["colorize", "a.png", "--saturation", "-1"],
         ["colorize", "a.png", "--saturation", "nan"],
+        ["colorize", "a.png", "--variations", "1"],
+        ["colorize", "a.png", "--variations", "2", "--palette", "FF0000,00FF00"],
+        ["colorize", "a.png", "--variations", "2", "--dry-run"],
+        ["colorize", "a.png", "--variations", "2", "-o", "-"],
     ],
 )
 def test_wrong_usage_is_one_line_and_2(command, arguments):
@@ -194,6 +198,48 @@ def test_palettes_reach_the_picture(command, drawings, hint_model, tmp_path):
     assert np.ptp(corner("--palette", "FF8000,3C5AC8", "--saturation", 0)) <= 1
     hinted = ["--hint", "10,10,FF8000,2000", "--palette", "D00000,0000D0"]
     assert corner(*hinted, "--exact") == corner(*hinted) == pytest.approx([255, 128, 0], abs=2)
+
+
+def test_variations(command, drawings, hint_model, tmp_path):
+    drawing = tmp_path / "cat.png"
+    drawing.write_bytes((drawings / "cat.png").read_bytes())
+
+    def corners(names: list[str], *options: object) -> list[tuple[int, ...]]:
+        assert command("colorize", drawing, "--model", hint_model, "--overwrite", *options).status == 0
+        return [tuple(np.asarray(load(tmp_path / name))[3, 3].tolist()) for name in names]
+
+    names = [f"cat_color_{number}.png" for number in (1, 2, 3)]
+    first = corners(names, "--variations", 3)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cat.png", *names]
+    assert len(set(first)) == 3
+    assert corners(names[:2], "--variations", 2) == first[:2]
+    assert corners(names, "--variations", 3, "--seed", 5) != first
+
+
+def test_variations_of_a_folder(command, drawings, plain_model, tmp_path):
+    pages = tmp_path / "pages"
+    (pages / "sub").mkdir(parents=True)
+    for name in ("a.png", "sub/a_1.png"):
+        (pages / name).write_bytes((drawings / "cat.png").read_bytes())
+    arguments = ["colorize", pages, "-o", tmp_path / "out", "--model", plain_model, "--variations", 2]
+    assert command(*arguments).err.splitlines()[-1] == "4 colored"
+    assert tree(tmp_path / "out") == ["a_1.png", "a_2.png", "sub", "sub/a_1_1.png", "sub/a_1_2.png"]
+    assert command(*arguments).err.splitlines()[-1] == "4 unchanged"
+    assert command(*arguments, "--seed", 1).err.splitlines()[-1] == "4 colored"
+
+
+def test_variations_replace_no_drawing(command, drawings, plain_model, tmp_path):
+    for name in ("a.png", "a_color_1.png"):
+        (tmp_path / name).write_bytes((drawings / "cat.png").read_bytes())
+    sources = [tmp_path / "a.png", tmp_path / "a_color_1.png"]
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a_1.png").symlink_to(tmp_path / "a.png")
+    done = command(
+        "colorize", *sources, "-o", tmp_path / "out", "--model", plain_model, "--variations", 2, "--overwrite"
+    )
+    assert done.status == 1
+    assert done.err.count("would replace a drawing") == 1
+    assert (tmp_path / "a.png").read_bytes() == (drawings / "cat.png").read_bytes()
 
 
 def test_hints_that_color_nothing_are_noted(command, hint_model, tmp_path):

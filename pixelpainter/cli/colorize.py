@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import typer
@@ -14,6 +16,7 @@ import typer
 from pixelpainter.cli import options, progress
 from pixelpainter.cli.messages import print_error, print_note
 from pixelpainter.cli.options import STREAM, Destination, wrong
+from pixelpainter.errors import OutputError
 
 if TYPE_CHECKING:
     from pixelpainter.hints import Hint
@@ -36,6 +39,8 @@ def colorize(
     reference: options.Reference = None,
     exact: options.Exact = False,
     saturation: options.Saturation = 1.0,
+    variations: options.Variations = None,
+    seed: options.Seed = 0,
     lines: options.Lines = "original",
     no_clean: options.NoClean = False,
     pattern: options.Patterns = None,
@@ -69,7 +74,11 @@ def colorize(
         raise wrong("--shard", "only a folder, or several files, can be divided")
     if palette is not None and reference is not None:
         raise wrong("--reference", "a palette is given already; choose one of --palette and --reference")
-    if exact and palette is None and reference is None:
+    if variations and (palette is not None or reference is not None):
+        raise wrong("--variations", "each variation has a palette of its own; leave --palette and --reference out")
+    if variations and (dry_run or destination == "stdout"):
+        raise wrong("--variations", "it works neither with --dry-run nor with stdout")
+    if exact and palette is None and reference is None and not variations:
         raise wrong("--exact", "there are no colors to use; give --palette or --reference")
     # Imported here, so that --help and most usage errors wait for neither numpy nor onnxruntime.
     import cv2
@@ -85,6 +94,8 @@ def colorize(
     swatches = _read_palette(palette, reference, max_pixels)
     (part,) = options.parsed("--shard", parse_shard, [shard] if shard else ()) or (None,)
     plan = _plan(paths, output, destination, format, pattern or (), part, preview)
+    if variations:
+        plan = [copy for job in plan for copy in _copies(job, variations, plan)]
     cores = threads or available_cpus()
     workers, network_threads = batch.share_cores(cores, sum(cores if job.is_archive else 1 for job in plan), jobs)
     cv2.setNumThreads(network_threads)
@@ -133,8 +144,12 @@ def colorize(
         on_page=meter.advance,
     )
 
+    painters = _variants(painter, seed, variations) if variations else [painter]
+    painter_of = {job.target: painters[index % len(painters)] for index, job in enumerate(plan)}
+
     def work(job: Job) -> batch.JobResult:
-        return color(job, painter if data is not None or job.is_archive else painter.beside(job.source))
+        own = painter_of[job.target]
+        return color(job, own if data is not None or job.is_archive else own.beside(job.source))
 
     with records or nullcontext(), progress.open_report(report) as log:
         results = batch.run_jobs(plan, work, workers)
@@ -196,6 +211,27 @@ def _plan(
     if part is None:
         return jobs
     return plan.take_shard(jobs, part)
+
+
+def _copies(job: Job, count: int, plan: Sequence[Job]) -> list[Job]:
+    """Return the jobs of the variations of one drawing, with a number at the end of their names."""
+    drawings = {os.path.realpath(other.source) for other in plan}
+    copies: list[Job] = []
+    for number in range(1, count + 1):
+        target = job.target.with_stem(f"{job.target.stem}_{number}")
+        place = str(PurePosixPath(job.place).with_name(target.name)) if job.place else ""
+        problem = job.problem
+        if problem is None and os.path.realpath(target) in drawings:
+            problem = OutputError(f"{target}: the result would replace a drawing")
+        copies.append(dataclasses.replace(job, target=target, place=place, problem=problem))
+    return copies
+
+
+def _variants(painter: Painter, seed: int, count: int) -> list[Painter]:
+    """Return a painter for each variation."""
+    from pixelpainter.variations import invent_palette
+
+    return [dataclasses.replace(painter, palette=invent_palette(seed, number)) for number in range(count)]
 
 
 def _print_notes(notes: Sequence[str], *, quiet: bool) -> None:

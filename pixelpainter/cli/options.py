@@ -116,6 +116,21 @@ Saturation = Annotated[
         rich_help_panel=COLORS,
     ),
 ]
+Variations = Annotated[
+    int | None,
+    typer.Option(
+        min=2,
+        max=100,
+        metavar="N",
+        help="Color each drawing N times, with invented palettes: NAME_color_1.png and so on.",
+        rich_help_panel=COLORS,
+        show_default=False,
+    ),
+]
+Seed = Annotated[
+    int,
+    typer.Option(min=0, help="Another seed invents other palettes for --variations.", rich_help_panel=COLORS),
+]
 Lines = Annotated[
     Literal["original", "model", "none"],
     typer.Option(
