@@ -23,7 +23,9 @@ from pixelpainter.obey import open_paper
 from pixelpainter.palette import Swatch, main_colors, most_different, sample
 
 WHITE, BLACK = (100.0, 0.0, 0.0), (8.0, 0.0, 0.0)  # CIE Lab
-NEUTRAL_COST = 6.0  # added to the distance from white and black, so that pale skin is skin
+NEUTRAL_COST = 6.0  # added to the distance from white, black and gray, so that pale skin is skin
+MOST_GAIN = 2.0  # how much stronger than painted the colors may have been meant
+GRAY_CHROMA = 8.0  # below it, a color counts as gray
 NEUTRAL_REACH = 18.0  # farther from them in Lab, a color is neither white nor black
 OWN_NEUTRAL = 14.0  # a palette with a color this near to white (black) has a white (black) of its own
 MOST_PARTS = 6  # main colors of a network that does not know the palette; each order of them is tried
@@ -57,7 +59,13 @@ def use_palette(answer: Floats, drawing: NDArray[np.uint8], palette: Sequence[Sw
     lab = np.asarray(lab_from_srgb(answer), np.float32)
     wanted = np.asarray(lab_from_srgb(np.array([swatch.color for swatch in palette]) / 255), np.float32)
     found, wanted = (wanted, wanted) if known else _matched(lab[figure], palette)
-    part = _parts(lab, paper, figure, found, wanted)
+    meant = lab
+    if known:  # a network that is not sure paints paler than it was told
+        shares = np.array([swatch.share for swatch in palette])
+        told = float((np.hypot(*wanted[:, 1:].T) * shares).sum() / max(shares.sum(), 1e-6))
+        painted = float(np.hypot(lab[..., 1], lab[..., 2])[figure].mean())
+        meant = lab * np.array([1, *[min(max(told / max(painted, 1e-6), 1.0), MOST_GAIN)] * 2], np.float32)
+    part = _parts(meant, paper, figure, found, wanted)
     return _moved(answer, lab, paper, part, wanted)
 
 
@@ -84,7 +92,12 @@ def _parts(
     sizes = np.bincount(cells.ravel(), votes.ravel()) + 1e-6
     together = np.minimum(CELL_SHARE * paper.size / sizes, MOST_TOGETHER).astype(np.float32)
 
-    costs = np.stack([_distance(lab, color) for color in found] + _neutral_distances(lab, figure, wanted))
+    # A network paints paler than it was told: a gray or white must be clearly nearer than skin.
+    biases = NEUTRAL_COST * (np.hypot(*wanted[:, 1:].T) < GRAY_CHROMA) * (found is wanted)
+    costs = np.stack(
+        [_distance(lab, color) + np.float32(bias) for color, bias in zip(found, biases, strict=True)]
+        + _neutral_distances(lab, figure, wanted)
+    )
     local = np.stack([cv2.blur(cost * votes, (side, side)) / around for cost in costs])
     whole = np.stack([np.bincount(cells.ravel(), (cost * votes).ravel()) / sizes for cost in costs])
     first = np.bincount((cells * len(costs) + local.argmin(axis=0)).ravel(), votes.ravel(), len(sizes) * len(costs))

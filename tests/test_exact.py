@@ -87,6 +87,19 @@ def test_the_color_beside_lines_does_not_decide(drawing):
     np.testing.assert_allclose(result[around], 0.76, atol=0.01)
 
 
+def test_pale_skin_is_skin_and_not_the_white_of_the_palette(drawing):
+    answer = painted(drawing, (228, 213, 208), (90, 105, 180), (180, 70, 70))
+    result = use_palette(answer, drawing, [*PALETTE, Swatch((243, 240, 234), 0.1)], known=True)
+    np.testing.assert_allclose(mean(result, UP), SKIN, atol=5)
+
+
+def test_a_network_that_paints_pale_colors_means_strong_ones(drawing):
+    answer = painted(drawing, (232, 215, 206), (112, 119, 150), (160, 112, 116))
+    result = use_palette(answer, drawing, [*PALETTE, Swatch((128, 128, 130), 0.05)], known=True)
+    for part, color in ((UP, SKIN), (MIDDLE, HAIR), (DOWN, DRESS)):
+        np.testing.assert_allclose(mean(result, part), color, atol=8)
+
+
 def test_a_network_that_does_not_know_the_palette_uses_all_of_it(drawing):
     answer = painted(drawing, (235, 205, 185), (120, 95, 80), (165, 140, 125))
     known = use_palette(answer, drawing, PALETTE, known=True)
