@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pixelpainter.card import ModelCard
-from pixelpainter.color import lab_from_srgb, srgb_from_lab
 from pixelpainter.compose import LineMode, compose
 from pixelpainter.devices import Device, active_device, available_cpus, first_line, load_session
 from pixelpainter.errors import InputError, ModelError
@@ -25,7 +24,6 @@ from pixelpainter.hints import Hint, draw_on_paper
 from pixelpainter.hub import find_model
 from pixelpainter.imaging import Picture, letterbox, picture_from_array, picture_from_image
 from pixelpainter.lines import clean_drawing
-from pixelpainter.obey import obey, open_paper
 
 if TYPE_CHECKING:
     from pixelpainter.palette import Swatch
@@ -189,21 +187,23 @@ class Colorizer:
             ink = network = np.asarray(cv2.cvtColor(picture.rgb, cv2.COLOR_RGB2GRAY), np.uint8)
         small, box = letterbox(network, self.card.size, PAPER)
         channels = [small[None].astype(np.float32) / 127.5 - 1]
-        height, width = picture.rgb.shape[:2]
-        dots, lost = draw_on_paper(hints, strokes, (width, height), box, open_paper(small))
-        if lost and on_note is not None:
-            on_note(f"{lost} of {len(hints)} hints lie in lines, with no paper near them, and color nothing")
+        dots = np.zeros((4, self.card.size, self.card.size), np.float32)
+        if hints or strokes:
+            # Imported here and below, as all that only some runs need: every millisecond of a small picture counts.
+            from pixelpainter.obey import obey, open_paper
+
+            height, width = picture.rgb.shape[:2]
+            dots, lost = draw_on_paper(hints, strokes, (width, height), box, open_paper(small))
+            if lost and on_note is not None:
+                on_note(f"{lost} of {len(hints)} hints lie in lines, with no paper near them, and color nothing")
         if self.card.hints == "rgb-mask":
             channels.append(dots)
         inputs = {"picture": np.concatenate(channels)[None], **self._palette_input(palette)}
         color = np.ascontiguousarray((self._run(inputs).transpose(1, 2, 0) + 1) / 2).clip(0, 1)
-        if exact:
-            from pixelpainter.exact import use_palette
-
-            color = use_palette(color, small, exact, known=palette is not None)
-        if saturation != 1:
-            color = _saturated(color, saturation)
-        color = obey(color, small, dots)
+        if exact or saturation != 1:
+            color = _adjusted(color, small, exact, saturation, known=palette is not None)
+        if hints or strokes:
+            color = obey(color, small, dots)
         if picture.alpha is None or lines != "original":
             return compose(ink, color, box, lines=lines)
         return _with_lines(compose(ink, color, box, lines="none"), ink, picture.alpha)
@@ -240,11 +240,26 @@ class Colorizer:
         return picture
 
 
-def _saturated(color: NDArray[np.float32], factor: float) -> NDArray[np.float32]:
-    """Return sRGB (S, S, 3) in [0, 1] with its CIE chroma multiplied; lightness and hue stay. Raises ValueError."""
-    if not 0 <= factor < math.inf:
-        raise ValueError(f"saturation is {factor}, not 0 or more")
-    return np.asarray(srgb_from_lab(lab_from_srgb(color) * np.array([1, factor, factor], np.float32)), np.float32)
+def _adjusted(
+    color: NDArray[np.float32],
+    drawing: NDArray[np.uint8],
+    exact: Sequence[Swatch],
+    saturation: float,
+    *,
+    known: bool,
+) -> NDArray[np.float32]:
+    """Return an answer (S, S, 3) in exact colors (see `use_palette`), its CIE chroma multiplied. Raises ValueError."""
+    if not 0 <= saturation < math.inf:
+        raise ValueError(f"saturation is {saturation}, not 0 or more")
+    from pixelpainter.color import lab_from_srgb, srgb_from_lab
+    from pixelpainter.exact import use_palette
+
+    color = use_palette(color, drawing, exact, known=known)
+    if saturation == 1:
+        return color
+    return np.asarray(
+        srgb_from_lab(lab_from_srgb(color) * np.array([1, saturation, saturation], np.float32)), np.float32
+    )
 
 
 def _with_lines(layer: NDArray[np.uint8], ink: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
