@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -190,7 +189,7 @@ class Colorizer:
         dots = np.zeros((4, self.card.size, self.card.size), np.float32)
         if hints or strokes:
             # Imported here and below, as all that only some runs need: every millisecond of a small picture counts.
-            from pixelpainter.obey import obey, open_paper
+            from pixelpainter.obey import open_paper
 
             height, width = picture.rgb.shape[:2]
             dots, lost = draw_on_paper(hints, strokes, (width, height), box, open_paper(small))
@@ -200,10 +199,10 @@ class Colorizer:
             channels.append(dots)
         inputs = {"picture": np.concatenate(channels)[None], **self._palette_input(palette)}
         color = np.ascontiguousarray((self._run(inputs).transpose(1, 2, 0) + 1) / 2).clip(0, 1)
-        if exact or saturation != 1:
-            color = _adjusted(color, small, exact, saturation, known=palette is not None)
-        if hints or strokes:
-            color = obey(color, small, dots)
+        if exact or saturation != 1 or hints or strokes:
+            from pixelpainter.steer import steer
+
+            color = steer(color, small, dots, exact=exact, known=palette is not None, saturation=saturation)
         if picture.alpha is None or lines != "original":
             return compose(ink, color, box, lines=lines)
         return _with_lines(compose(ink, color, box, lines="none"), ink, picture.alpha)
@@ -238,28 +237,6 @@ class Colorizer:
             )
         picture: NDArray[np.float32] = answer[0]
         return picture
-
-
-def _adjusted(
-    color: NDArray[np.float32],
-    drawing: NDArray[np.uint8],
-    exact: Sequence[Swatch],
-    saturation: float,
-    *,
-    known: bool,
-) -> NDArray[np.float32]:
-    """Return an answer (S, S, 3) in exact colors (see `use_palette`), its CIE chroma multiplied. Raises ValueError."""
-    if not 0 <= saturation < math.inf:
-        raise ValueError(f"saturation is {saturation}, not 0 or more")
-    from pixelpainter.color import lab_from_srgb, srgb_from_lab
-    from pixelpainter.exact import use_palette
-
-    color = use_palette(color, drawing, exact, known=known)
-    if saturation == 1:
-        return color
-    return np.asarray(
-        srgb_from_lab(lab_from_srgb(color) * np.array([1, saturation, saturation], np.float32)), np.float32
-    )
 
 
 def _with_lines(layer: NDArray[np.uint8], ink: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:

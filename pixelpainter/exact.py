@@ -34,6 +34,7 @@ CELL_SHARE = 0.02  # of the picture: in what lines enclose, the whole counts as 
 MOST_TOGETHER = 4.0  # how much more the whole may count, in the smallest cells
 AGREE, LARGEST_CELL = 0.75, 0.3  # of a cell that must agree to make all of it one color; of the picture it may be
 BLUR, LINE_VOTE = 2.0, 0.03  # network pixels beside lines are blurred with them: their colors count that little
+UNUSUAL = 4.0  # distance in CIE Lab from the usual color of a part where a pixel counts half
 KEPT_HUE = 0.5  # of the differences in hue and chroma inside a part; those of lightness stay whole
 SEAM = 0.8  # network pixels over which two colors blend where no line parts them
 
@@ -46,15 +47,17 @@ def use_palette(answer: Floats, drawing: NDArray[np.uint8], palette: Sequence[Sw
     Args:
         answer: (S, S, 3) float32 sRGB in [0, 1], the network's answer.
         drawing: (S, S) uint8, the drawing it was given, 0 ink to 255 paper.
-        palette: the colors.
+        palette: the colors; with none, the answer stays.
         known: whether the network was told the palette, so that its answer comes near these colors.
 
     Returns:
         (S, S, 3) float32 sRGB in [0, 1]. Pixels on lines stay.
     """
+    if not palette:
+        return answer
     paper = open_paper(drawing)
     figure = figure_mask(np.rint(answer * 255).astype(np.uint8)) & paper
-    if not palette or not figure.any():
+    if not figure.any():
         return answer
     lab = np.asarray(lab_from_srgb(answer), np.float32)
     wanted = np.asarray(lab_from_srgb(np.array([swatch.color for swatch in palette]) / 255), np.float32)
@@ -128,15 +131,28 @@ def _far_from_lines(paper: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(cv2.distanceTransform(paper.astype(np.uint8), cv2.DIST_L2, 3) > BLUR)
 
 
+def _usual(lab: Floats, areas: NDArray[np.int32]) -> Floats:
+    """Return the usual color in each area (M, 3) of pixels (N, 3), hardly moved by those of another color."""
+    count = int(areas.max(initial=0)) + 1
+    weights = np.ones(len(lab), np.float32)
+    usual = np.zeros((count, 3), np.float32)
+    for _ in range(4):
+        total = np.bincount(areas, weights, count) + 1e-6
+        for channel in range(3):
+            usual[:, channel] = np.bincount(areas, weights * lab[:, channel], count) / total
+        distance = np.linalg.norm(lab - usual[areas], axis=1)
+        weights = 1 / (1 + (distance / UNUSUAL) ** 2)
+    return usual
+
+
 def _moved(answer: Floats, lab: Floats, paper: NDArray[np.bool_], part: NDArray[np.intp], wanted: Floats) -> Floats:
     """Return the answer (S, S, 3) with each connected part moved to its color."""
     shift, hue, kept = np.zeros_like(lab), lab[..., 1:].copy(), np.ones(part.shape, np.float32)
     for number, color in enumerate(wanted):
         _, areas = cv2.connectedComponents(((part == number) & paper).astype(np.uint8), connectivity=4)
         inside = areas > 0
-        sizes = np.maximum(np.bincount(areas.ravel()), 1)
-        mean = np.stack([np.bincount(areas.ravel(), lab[..., channel].ravel()) / sizes for channel in range(3)], axis=1)
-        shift[inside] = (color - mean)[areas[inside]]
+        usual = _usual(lab[inside], areas[inside])
+        shift[inside] = (color - usual)[areas[inside]]
         hue[inside], kept[inside] = color[1:], KEPT_HUE
     far = _far_from_lines(paper)
     blurred = [

@@ -1,0 +1,50 @@
+"""Turns a network's answer into what the user asked for: exact colors, saturation, hints; in this order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixelpainter.color import lab_from_srgb, srgb_from_lab
+from pixelpainter.exact import use_palette
+from pixelpainter.obey import obey
+from pixelpainter.palette import Swatch
+
+Floats = NDArray[np.float32]
+
+
+def steer(
+    answer: Floats,
+    drawing: NDArray[np.uint8],
+    dots: Floats,
+    *,
+    exact: Sequence[Swatch] = (),
+    known: bool = False,
+    saturation: float = 1.0,
+) -> Floats:
+    """Return a network's answer as the user wants it.
+
+    Args:
+        answer: (S, S, 3) float32 sRGB in [0, 1].
+        drawing: (S, S) uint8, the drawing it was given, 0 ink to 255 paper.
+        dots: (4, S, S) float32, the hints as ``hints.draw_hints`` gives them; they have the last word.
+        exact: if given, the only colors to use, see ``exact.use_palette``.
+        known: whether the network was told these colors.
+        saturation: factor for the CIE chroma; lightness and hue stay.
+
+    Returns:
+        (S, S, 3) float32 sRGB in [0, 1].
+
+    Raises:
+        ValueError: the saturation is below 0 or not finite.
+    """
+    if not 0 <= saturation < math.inf:
+        raise ValueError(f"saturation is {saturation}, not 0 or more")
+    answer = use_palette(answer, drawing, exact, known=known)
+    if saturation != 1:
+        scale = np.array([1, saturation, saturation], np.float32)
+        answer = np.asarray(srgb_from_lab(lab_from_srgb(answer) * scale), np.float32)
+    return obey(answer, drawing, dots)
