@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 LINE = 0.3  # ink from which a pixel of the network's drawing stops an area
-LIKE = 28.0  # levels of 255 that a channel may differ from the color at the hint, so that shading stays inside
-STEP = 7.0  # levels of 255 that neighbors may differ: an edge of the answer stops an area, a slope does not
+LIKE = 60.0  # levels of 255 that a channel may differ from the color at the hint: shade and patches stay inside
+STEP = 14.0  # levels of 255 that neighbors may differ: an edge of the answer stops an area, a slope does not
 SAME = 16 / 255  # of the range [-1, 1]: colors nearer than this belong to one dot or stroke
 STROKE_PIXELS, STROKE_SHARE = 10, 0.25  # what a stroke must have in an area, apart from its middle, to count there
 MANY = 24  # more hints in one area are not blended: each pixel follows the nearest one, in time that does not grow

@@ -40,6 +40,15 @@ def test_the_area_around_a_hint_takes_its_color_and_keeps_its_slope(answer, draw
     np.testing.assert_allclose(result[inner] - answer[inner], result[33, 15, 1] - answer[33, 15, 1], atol=0.01)
 
 
+def test_a_patchy_area_is_one(answer):
+    wave = np.sin(np.arange(SIDE) * 2 * np.pi / 20) * 28 / 255
+    answer[...] = 0.5
+    answer[..., 1] += wave[:, None].astype(np.float32)
+    page = np.full((SIDE, SIDE), 255, np.uint8)
+    result = obey(answer, page, dots(Hint(30, 35, (200, 128, 128))))
+    np.testing.assert_allclose((result - answer)[..., 0], 200 / 255 - 0.5, atol=0.01)
+
+
 def test_a_line_stops_it(answer, drawing):
     result = obey(answer, drawing, dots(Hint(15, 32, (255, 0, 0))))
     np.testing.assert_array_equal(result[RIGHT], answer[RIGHT])
