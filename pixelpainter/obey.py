@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 LINE = 0.3  # ink from which a pixel of the network's drawing stops an area
-LIKE = 60.0  # levels of 255 that a channel may differ from the color at the hint: shade and patches stay inside
+# Levels of 255 that a channel may differ from the color at the hint: up to LIKE, shade and patches get the whole shift;
+# up to UNLIKE less and less of it, for a sharp end would draw an edge where no line is.
+LIKE, UNLIKE = 60.0, 110.0
 STEP = 14.0  # levels of 255 that neighbors may differ: an edge of the answer stops an area, a slope does not
 SAME = 16 / 255  # of the range [-1, 1]: colors nearer than this belong to one dot or stroke
 STROKE_PIXELS, STROKE_SHARE = 10, 0.25  # what a stroke must have in an area, apart from its middle, to count there
@@ -88,13 +90,21 @@ def _blended_shift(wishes: list[_Wish], levels: NDArray[np.uint8], part: tuple[s
     """Return what to add in a part of the answer (h, w, 3), each wish weighted by its nearness."""
     y, x = np.ogrid[part]
     shift, weights = np.zeros(levels.shape, np.float32), np.full(levels.shape[:2], 1e-9, np.float32)
+    reach = np.zeros(levels.shape[:2], np.float32)
     for wish in wishes:
         own = levels[wish.y - part[0].start, wish.x - part[1].start].astype(np.int16)
-        like = np.abs(levels.astype(np.int16) - own).max(axis=2) <= LIKE
+        like = _likeness(levels, own)
+        reach = np.maximum(reach, like)
         nearness = (like / (1 + (x - wish.x) ** 2 + (y - wish.y) ** 2)).astype(np.float32)
         shift += nearness[..., None] * wish.missing
         weights += nearness
-    return np.asarray(shift / weights[..., None], np.float32)
+    return np.asarray(shift / weights[..., None] * reach[..., None], np.float32)
+
+
+def _likeness(levels: NDArray[np.uint8], own: NDArray[np.int16]) -> NDArray[np.float32]:
+    """Return (h, w) float32, how much of a shift each pixel gets: 1 near the color ``own``, 0 far from it."""
+    distance = np.abs(levels.astype(np.int16) - own).max(axis=2)
+    return np.asarray(np.clip((UNLIKE - distance) / (UNLIKE - LIKE), 0, 1), np.float32)
 
 
 def _nearest_shift(wishes: list[_Wish], levels: NDArray[np.uint8], part: tuple[slice, slice]) -> NDArray[np.float32]:
@@ -107,7 +117,7 @@ def _nearest_shift(wishes: list[_Wish], levels: NDArray[np.uint8], part: tuple[s
     wish_of = np.zeros(int(nearest.max()) + 1, np.intp)
     wish_of[nearest[rows, columns]] = np.arange(len(wishes))
     wish = wish_of[nearest]
-    like = np.abs(levels.astype(np.int16) - levels[rows, columns].astype(np.int16)[wish]).max(axis=2) <= LIKE
+    like = _likeness(levels, levels[rows, columns].astype(np.int16)[wish])
     return np.asarray(np.stack([one.missing for one in wishes])[wish] * like[..., None], np.float32)
 
 
