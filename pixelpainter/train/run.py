@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 LOG_EVERY = 20  # steps between log lines: reading losses waits for the device
 VALIDATION_PICTURES = 64  # a sample of the validation set at each checkpoint, so that measuring stays short
-SMALLEST_EPOCH_STEPS = 1
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ class Run:
         self._validation_pictures = evenly(0 if validation is None else len(validation.names), VALIDATION_PICTURES)
         samples = config.samples or config.epochs * count
         self.total_steps = max(samples // config.batch_size, 1)
-        self._steps_between = max(round(config.checkpoint_every * count / config.batch_size), SMALLEST_EPOCH_STEPS)
+        self._steps_between = max(round(config.checkpoint_every * count / config.batch_size), 1)
         self._command = command
         self._earlier_samples = 0
         self.stop_requested = False  # set by a signal handler: the run saves after the step under way, and ends
