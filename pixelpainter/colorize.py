@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -18,11 +17,12 @@ from PIL import Image
 from pixelpainter.card import ModelCard
 from pixelpainter.compose import LineMode, compose
 from pixelpainter.devices import Device, active_device, available_cpus, first_line, load_session
-from pixelpainter.errors import InputError, ModelError
+from pixelpainter.errors import ModelError
 from pixelpainter.hints import Hint, draw_on_paper
-from pixelpainter.hub import find_model
+from pixelpainter.hub import find_model, hash_file
 from pixelpainter.imaging import Picture, letterbox, picture_from_array, picture_from_image
 from pixelpainter.lines import clean_drawing
+from pixelpainter.settings import Settings
 
 if TYPE_CHECKING:
     from pixelpainter.palette import Swatch
@@ -99,11 +99,7 @@ class Colorizer:
     @functools.cached_property
     def model_hash(self) -> str:
         """SHA-256 of the ONNX file; computed when it is first asked for, less than 1 ms per megabyte."""
-        try:
-            with self.file.open("rb") as stream:
-                return hashlib.file_digest(stream, "sha256").hexdigest()
-        except OSError as error:
-            raise ModelError(f"{self.file}: the model cannot be read any more ({error.strerror})") from error
+        return hash_file(self.file)
 
     def colorize(
         self,
@@ -111,26 +107,23 @@ class Colorizer:
         *,
         hints: Sequence[Hint] = (),
         strokes: Sequence[Strokes] = (),
-        palette: NDArray[np.floating[Any]] | None = None,
-        exact: Sequence[Swatch] = (),
+        palette: Sequence[Swatch] | NDArray[np.floating[Any]] = (),
+        exact: bool = False,
         saturation: float = 1.0,
         lines: LineMode = "original",
         clean: bool = True,
     ) -> Image.Image:
-        """Color a drawing.
+        """Color a drawing; all but the drawing is explained at `Settings`.
 
         Args:
             picture: the drawing, of any size and mode. An array is (H, W), (H, W, 3) or (H, W, 4) uint8.
-            hints: colors at places of the upright picture; a later one covers an earlier one. Every model obeys
-                them, and one that reads hints colors the rest to match.
-            strokes: hints painted over the upright picture; ``hints`` cover them.
-            palette: (card.palette, 4) float: sRGB in [-1, 1] and share in [0, 1]; None = the model's
-                own default. Only for models that read a palette.
-            exact: if given, the result has these colors only, apart from white, black, and where hints say
-                otherwise. Every model can do that; one that reads a palette should be told it too.
-            saturation: how strong the colors are; 1 = as the model made them, 0 = gray. Hints stay as they are.
-            lines: "original" puts the drawing's own lines over the color, "model" keeps the network's
-                picture as it is, "none" leaves color without lines.
+            hints: colors at places.
+            strokes: hints painted over the picture.
+            palette: the colors to use, or what `palette.palette_code` returns: (N, 4) float, sRGB in [-1, 1] and
+                share in [0, 1].
+            exact: use the colors of the palette only.
+            saturation: how strong the colors are.
+            lines: whose lines the result shows.
             clean: make white-on-black drawings and gray paper black on white first.
 
         Returns:
@@ -138,24 +131,23 @@ class Colorizer:
             (turned upright, if it says how).
 
         Raises:
-            InputError: the picture, a hint or the palette cannot be used.
+            InputError: the picture or a hint cannot be used.
             ModelError: the model fails on this picture.
         """
-        if isinstance(picture, Image.Image):
-            picture = picture_from_image(picture)
-        elif not isinstance(picture, Picture):
-            picture = picture_from_array(picture)
-        rgb = self.colorize_picture(
-            picture,
-            hints=hints,
-            strokes=strokes,
-            palette=palette,
+        settings = Settings(
+            hints=tuple(hints),
+            strokes=tuple(strokes),
+            palette=_swatches(palette),
             exact=exact,
             saturation=saturation,
             lines=lines,
             clean=clean,
         )
-        result = Image.fromarray(rgb)
+        if isinstance(picture, Image.Image):
+            picture = picture_from_image(picture)
+        elif not isinstance(picture, Picture):
+            picture = picture_from_array(picture)
+        result = Image.fromarray(self.colorize_picture(picture, settings))
         if picture.alpha is not None:
             result.putalpha(Image.fromarray(picture.alpha))
         if picture.dpi is not None:
@@ -163,65 +155,75 @@ class Colorizer:
         return result
 
     def colorize_picture(
-        self,
-        picture: Picture,
-        *,
-        hints: Sequence[Hint] = (),
-        strokes: Sequence[Strokes] = (),
-        palette: NDArray[np.floating[Any]] | None = None,
-        exact: Sequence[Swatch] = (),
-        saturation: float = 1.0,
-        lines: LineMode = "original",
-        clean: bool = True,
-        on_note: Callable[[str], None] | None = None,
+        self, picture: Picture, settings: Settings, *, on_note: Callable[[str], None] | None = None
     ) -> NDArray[np.uint8]:
         """Color an opened drawing: `colorize` without PIL. Returns (H, W, 3) uint8 sRGB.
 
         ``on_note`` is told in one line what the user should know about a result.
         """
-        if clean:
+        if settings.clean:
             drawing = clean_drawing(picture.rgb)
             ink, network = drawing.ink, drawing.network
         else:
             ink = network = np.asarray(cv2.cvtColor(picture.rgb, cv2.COLOR_RGB2GRAY), np.uint8)
         small, box = letterbox(network, self.card.size, PAPER)
-        channels = [small[None].astype(np.float32) / 127.5 - 1]
         dots = np.zeros((4, self.card.size, self.card.size), np.float32)
-        if hints or strokes:
+        if settings.hints or settings.strokes:
             # Imported here and below, as all that only some runs need: every millisecond of a small picture counts.
             from pixelpainter.obey import open_paper
 
-            height, width = picture.rgb.shape[:2]
-            dots, lost = draw_on_paper(hints, strokes, (width, height), box, open_paper(small))
+            size = picture.rgb.shape[1], picture.rgb.shape[0]
+            dots, lost = draw_on_paper(settings.hints, settings.strokes, size, box, open_paper(small))
             if lost and on_note is not None:
-                on_note(f"{lost} of {len(hints)} hints lie in lines, with no paper near them, and color nothing")
-        if self.card.hints == "rgb-mask":
-            channels.append(dots)
-        inputs = {"picture": np.concatenate(channels)[None], **self._palette_input(palette)}
-        color = np.ascontiguousarray((self._run(inputs).transpose(1, 2, 0) + 1) / 2).clip(0, 1)
-        if exact or saturation != 1 or hints or strokes:
-            from pixelpainter.steer import steer
-
-            color = steer(color, small, dots, exact=exact, known=palette is not None, saturation=saturation)
-        if picture.alpha is None or lines != "original":
-            return compose(ink, color, box, lines=lines)
+                count = len(settings.hints)
+                on_note(f"{lost} of {count} hints lie in lines, with no paper near them, and color nothing")
+        color = self._steered(self._answer(small, dots, settings.palette), small, dots, settings)
+        if picture.alpha is None or settings.lines != "original":
+            return compose(ink, color, box, lines=settings.lines)
         return _with_lines(compose(ink, color, box, lines="none"), ink, picture.alpha)
 
-    def _palette_input(self, palette: NDArray[np.floating[Any]] | None) -> dict[str, NDArray[np.float32]]:
-        """Return the palette input of the graph, if it has one: {"palette": (1, card.palette, 4) float32}."""
-        colors = self.card.palette
-        if palette is not None:
-            if not colors:
-                raise InputError(f"{self.file}: this model reads no palette; choose a model that does")
-            if palette.shape != (colors, 4) or not np.isfinite(palette).all():
-                raise ValueError(f"palette has shape {palette.shape}, not ({colors}, 4), or is not finite")
-        elif not colors:
-            return {}
-        elif self.card.default_palette:
-            palette = np.array(self.card.default_palette)
-        else:
-            palette = np.zeros((colors, 4))
-        return {"palette": palette.astype(np.float32)[None]}
+    def _answer(
+        self, small: NDArray[np.uint8], dots: NDArray[np.float32], palette: Sequence[Swatch]
+    ) -> NDArray[np.float32]:
+        """Ask the network, with all that it reads.
+
+        Args:
+            small: (size, size) uint8, the drawing, 0 ink to 255 paper.
+            dots: (4, size, size) float32, the hints as ``hints.draw_hints`` gives them.
+            palette: the user's colors, maybe none.
+
+        Returns:
+            (size, size, 3) float32 sRGB in [0, 1].
+        """
+        channels = [small[None].astype(np.float32) / 127.5 - 1]
+        if self.card.hints == "rgb-mask":
+            channels.append(dots)
+        inputs = {"picture": np.concatenate(channels)[None]}
+        if self.card.palette:
+            inputs["palette"] = self._palette_code(palette)[None]
+        return np.ascontiguousarray((self._run(inputs).transpose(1, 2, 0) + 1) / 2).clip(0, 1)
+
+    def _palette_code(self, palette: Sequence[Swatch]) -> NDArray[np.float32]:
+        """Return (card.palette, 4) float32: the user's palette, or else the model's default, or else zeros."""
+        if palette:
+            from pixelpainter.palette import code_of_swatches
+
+            return code_of_swatches(palette, self.card.palette)
+        if self.card.default_palette:
+            return np.array(self.card.default_palette, np.float32)
+        return np.zeros((self.card.palette, 4), np.float32)
+
+    def _steered(
+        self, answer: NDArray[np.float32], small: NDArray[np.uint8], dots: NDArray[np.float32], settings: Settings
+    ) -> NDArray[np.float32]:
+        """Return the network's answer as the user wants it, see `steer`."""
+        told = bool(settings.palette and self.card.palette)
+        exact = settings.palette if settings.exact or not told else ()
+        if not (exact or settings.saturation != 1 or settings.hints or settings.strokes):
+            return answer
+        from pixelpainter.steer import steer
+
+        return steer(answer, small, dots, exact=exact, known=told, saturation=settings.saturation)
 
     def _run(self, inputs: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
         """Run the network once. Returns (3, size, size) float32, about [-1, 1]."""
@@ -237,6 +239,17 @@ class Colorizer:
             )
         picture: NDArray[np.float32] = answer[0]
         return picture
+
+
+def _swatches(palette: Sequence[Swatch] | NDArray[np.floating[Any]]) -> tuple[Swatch, ...]:
+    """Return a palette, given as swatches or as a code (N, 4). Raises ValueError."""
+    if not isinstance(palette, np.ndarray):
+        return tuple(palette)
+    if palette.ndim != 2 or palette.shape[1] != 4 or not np.isfinite(palette).all():
+        raise ValueError(f"palette has shape {palette.shape}, not (N, 4), or is not finite")
+    from pixelpainter.palette import swatches_of_code
+
+    return swatches_of_code(palette.astype(np.float32))
 
 
 def _with_lines(layer: NDArray[np.uint8], ink: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -11,31 +11,23 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import BinaryIO, Literal
 
 from pixelpainter import __version__
 from pixelpainter.colorize import Colorizer
-from pixelpainter.compose import LineMode
 from pixelpainter.errors import InputError, OutputError
-from pixelpainter.hints import SIDE_CARS, Hint
+from pixelpainter.hints import SIDE_CARS
 from pixelpainter.imaging import SAVE_SUFFIXES, Picture, encode_picture, open_picture
 from pixelpainter.lines import is_colored
 from pixelpainter.pipeline import Room
 from pixelpainter.saving import short_reason, shown_name
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from pixelpainter.palette import Swatch
-    from pixelpainter.strokes import Strokes
+from pixelpainter.settings import Settings
 
 ColoredMode = Literal["copy", "skip", "force"]
 PaintStatus = Literal["colored", "copied", "skipped"]
 
 # The most bytes that a picture file may have per pixel (four channels of 32 bits), and for its metadata.
 _BYTES_PER_PIXEL, _METADATA_BYTES = 16, 64 << 20
-_HINTS_SPELLED_OUT = 200  # in metadata, which a JPEG has 64 kB for; of more, a SHA-256
 # Compositing a picture of 64 megapixels takes 10 bytes per pixel at its peak: this makes 1 GB for all threads.
 _PIXELS_AT_ONCE = 100_000_000
 
@@ -61,13 +53,7 @@ class Painter:
 
     Attributes:
         colorizer: the model.
-        hints: see `Colorizer.colorize`.
-        strokes: see `Colorizer.colorize`.
-        palette: the colors to use, of any number; none = the model's own default.
-        exact: use the colors of the palette only. Models that read no palette always do.
-        saturation: see `Colorizer.colorize`.
-        lines: see `Colorizer.colorize`.
-        clean: see `Colorizer.colorize`.
+        settings: what is wanted of the coloring.
         colored: what to do with pictures that already are colored: copy them as they are, skip them, or
             color them all the same.
         quality: of JPEG, WebP and AVIF, 1 to 100.
@@ -77,13 +63,7 @@ class Painter:
     """
 
     colorizer: Colorizer
-    hints: tuple[Hint, ...] = ()
-    strokes: tuple[Strokes, ...] = ()
-    palette: tuple[Swatch, ...] = ()
-    exact: bool = False
-    saturation: float = 1.0
-    lines: LineMode = "original"
-    clean: bool = True
+    settings: Settings = field(default_factory=Settings)
     colored: ColoredMode = "copy"
     quality: int | None = None
     max_pixels: int = 150_000_000
@@ -108,31 +88,17 @@ class Painter:
         found = [read_hints(file, max_pixels=self.max_pixels) for file in files]
         hints = tuple(hint for hints, _ in found for hint in hints)
         strokes = tuple(layer for _, layers in found for layer in layers)
-        return dataclasses.replace(self, hints=hints + self.hints, strokes=strokes + self.strokes)
+        return dataclasses.replace(self, settings=self.settings.over(hints, strokes))
 
     @functools.cached_property
     def metadata(self) -> dict[str, str]:
         """What is written into every colored picture: program, model, settings; nothing that changes with the run."""
-        hints = [[hint.x, hint.y, "{:02X}{:02X}{:02X}".format(*hint.color), hint.radius] for hint in self.hints]
-        settings: dict[str, Any] = {"lines": self.lines, "clean": self.clean, "hints": hints}
-        if len(hints) > _HINTS_SPELLED_OUT:
-            settings["hints"] = hashlib.sha256(json.dumps(hints).encode()).hexdigest()
-        if self.strokes:
-            settings["strokes"] = [layer.digest for layer in self.strokes]
-        if self.palette:
-            settings["palette"] = [
-                ["{:02X}{:02X}{:02X}".format(*swatch.color), round(swatch.share, 4)] for swatch in self.palette
-            ]
-        if self.exact:
-            settings["exact"] = True
-        if self.saturation != 1:
-            settings["saturation"] = self.saturation
         name = self.colorizer.file.name
         return {
             "Software": f"PixelPainter {__version__}",
             "Model": name.encode("ascii", "backslashreplace").decode(),
             "Model-SHA256": self.colorizer.model_hash,
-            "Settings": json.dumps(settings, sort_keys=True),
+            "Settings": json.dumps(self.settings.described(), sort_keys=True),
         }
 
     @functools.cached_property
@@ -203,31 +169,13 @@ class Painter:
             )
         return Painted(data, "copied", size)
 
-    def _palette_code(self) -> NDArray[np.float32] | None:
-        """Return the palette as the model reads it; None if there is none, or the model reads none."""
-        if not self.palette or not self.colorizer.card.palette:
-            return None
-        from pixelpainter.palette import code_of_swatches
-
-        return code_of_swatches(self.palette, self.colorizer.card.palette)
-
     def _color(self, picture: Picture, name: str, format: str) -> bytes:
         def note(text: str) -> None:
             if self.on_note is not None:
                 self.on_note(f"{name}: {text}")
 
         try:
-            rgb = self.colorizer.colorize_picture(
-                picture,
-                hints=self.hints,
-                strokes=self.strokes,
-                palette=self._palette_code(),
-                exact=self.palette if self.exact or not self.colorizer.card.palette else (),
-                saturation=self.saturation,
-                lines=self.lines,
-                clean=self.clean,
-                on_note=note,
-            )
+            rgb = self.colorizer.colorize_picture(picture, self.settings, on_note=note)
         except InputError as error:  # a hint or stroke; it does not know the drawing
             raise InputError(f"{name}: {error}") from error
         return encode_picture(

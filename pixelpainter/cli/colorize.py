@@ -89,9 +89,10 @@ def colorize(
     from pixelpainter.painter import Painter
     from pixelpainter.plan import parse_shard
     from pixelpainter.records import Records
+    from pixelpainter.settings import Settings
 
     hints, strokes = _read_hints(hint or (), hints_file, max_pixels)
-    swatches = _read_palette(palette, reference, max_pixels)
+    palettes = _palettes(palette, reference, variations, seed, max_pixels)
     (part,) = options.parsed("--shard", parse_shard, [shard] if shard else ()) or (None,)
     plan = _plan(paths, output, destination, format, pattern or (), part, preview)
     if variations:
@@ -101,15 +102,21 @@ def colorize(
     cv2.setNumThreads(network_threads)
     colorizer = Colorizer(model, threads=network_threads, device=device, background=True)
     notes: list[str] = []
+    settings = [
+        Settings(
+            hints=hints,
+            strokes=strokes,
+            palette=swatches,
+            exact=exact,
+            saturation=saturation,
+            lines=lines,
+            clean=not no_clean,
+        )
+        for swatches in palettes
+    ]
     painter = Painter(
         colorizer=colorizer,
-        hints=hints,
-        strokes=strokes,
-        palette=swatches,
-        exact=exact,
-        saturation=saturation,
-        lines=lines,
-        clean=not no_clean,
+        settings=settings[0],
         colored=colored,
         quality=quality,
         max_pixels=max_pixels,
@@ -144,7 +151,7 @@ def colorize(
         on_page=meter.advance,
     )
 
-    painters = _variants(painter, seed, variations) if variations else [painter]
+    painters = [dataclasses.replace(painter, settings=wanted) for wanted in settings]
     painter_of = {job.target: painters[index % len(painters)] for index, job in enumerate(plan)}
 
     def work(job: Job) -> batch.JobResult:
@@ -173,16 +180,21 @@ def _read_hints(
     return listed + hints, strokes
 
 
-def _read_palette(palette: str | None, reference: Path | None, max_pixels: int) -> tuple[Swatch, ...]:
-    """Return the colors that the options name."""
+def _palettes(
+    palette: str | None, reference: Path | None, variations: int | None, seed: int, max_pixels: int
+) -> list[tuple[Swatch, ...]]:
+    """Return the colors that the options name, or those of each variation."""
+    if variations:
+        from pixelpainter.variations import invent_palette
+
+        return [invent_palette(seed, number) for number in range(variations)]
     if palette is None and reference is None:
-        return ()
+        return [()]
     from pixelpainter.palette_files import read_palette, read_reference
 
     if reference is not None:
-        return read_reference(reference, max_pixels=max_pixels)
-    (swatches,) = options.parsed("--palette", partial(read_palette, max_pixels=max_pixels), [palette or ""])
-    return swatches
+        return [read_reference(reference, max_pixels=max_pixels)]
+    return list(options.parsed("--palette", partial(read_palette, max_pixels=max_pixels), [palette or ""]))
 
 
 def _plan(
@@ -225,13 +237,6 @@ def _copies(job: Job, count: int, plan: Sequence[Job]) -> list[Job]:
             problem = OutputError(f"{target}: the result would replace a drawing")
         copies.append(dataclasses.replace(job, target=target, place=place, problem=problem))
     return copies
-
-
-def _variants(painter: Painter, seed: int, count: int) -> list[Painter]:
-    """Return a painter for each variation."""
-    from pixelpainter.variations import invent_palette
-
-    return [dataclasses.replace(painter, palette=invent_palette(seed, number)) for number in range(count)]
 
 
 def _print_notes(notes: Sequence[str], *, quiet: bool) -> None:

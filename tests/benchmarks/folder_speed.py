@@ -34,10 +34,11 @@ import sys
 from pathlib import Path
 from pixelpainter import Colorizer
 from pixelpainter.imaging import open_picture, save_picture
+from pixelpainter.settings import Settings
 colorizer = Colorizer(sys.argv[2] or None)
 for number, path in enumerate(sorted(Path(sys.argv[1]).iterdir())):
     picture = open_picture(path)
-    rgb = colorizer.colorize_picture(picture)
+    rgb = colorizer.colorize_picture(picture, Settings())
     save_picture(rgb, Path(sys.argv[3]) / path.name, alpha=picture.alpha, dpi=picture.dpi, overwrite=True)
 """
 
