@@ -50,16 +50,18 @@ class Colorizer:
         threads: int | None = None,
         device: Device = "auto",
         background: bool = False,
+        quiet: bool = False,
     ) -> None:
-        """Load a model.
+        """Load a model, and download it first if it lies on the Hugging Face Hub only.
 
         Args:
-            model: path of an ONNX file; None = the file that ``PIXELPAINTER_MODEL`` names, or the model
-                that comes with the package.
+            model: path of an ONNX file, or a name as `pixelpainter.hub.find_model` reads it; None = what
+                ``PIXELPAINTER_MODEL`` names, or the model that comes with the package.
             threads: processor cores for one picture; None = all that this process may use.
             device: "cpu", "cuda", or "auto": CUDA where it works, else the processor.
             background: return at once and load meanwhile, so that a first picture can be read; all errors
                 but that of a missing model are raised by what needs the model first.
+            quiet: show nothing on stderr while downloading.
 
         Raises:
             ModelError: the model is missing, is none of ours, is damaged, or is not for line drawings; or
@@ -67,7 +69,7 @@ class Colorizer:
         """
         if threads is not None and threads < 1:
             raise ValueError(f"threads is {threads}, not 1 or more")
-        self.file = find_model(model)
+        self.file = find_model(model, quiet=quiet)
         self._loaded: Future[tuple[Any, ModelCard]] = Future()
         load = functools.partial(self._load, threads or available_cpus(), device)
         if background:

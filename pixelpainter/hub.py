@@ -23,11 +23,13 @@ from pixelpainter.models import BUNDLED_NAME, KNOWN_MODELS, HubFile, home_of, is
 Download = Literal["missing", "never", "always"]
 
 MODEL_VARIABLE = "PIXELPAINTER_MODEL"
+# The client's bar moves, and a connection that broke is taken up again, by pieces of 10 MB: too long to look at 0 %.
+_PIECE_BYTES = 1 << 16
 # Not importlib.resources: its import costs 20 ms, and onnxruntime needs a real file anyway.
 BUNDLED_MODEL = Path(__file__).parent / "weights" / "pixelpainter.onnx"
 
 
-def find_model(name: str | Path | None = None, *, download: Download = "missing") -> Path:
+def find_model(name: str | Path | None = None, *, download: Download = "missing", quiet: bool = False) -> Path:
     """Return the file of a model, and download it if it lies on the Hub only.
 
     Args:
@@ -36,6 +38,7 @@ def find_model(name: str | Path | None = None, *, download: Download = "missing"
             ``PIXELPAINTER_MODEL`` names, or else the model that comes with the package. A `Path` is always a path.
         download: "missing" asks the network only for what the Hub's cache does not hold, "never" does not ask it,
             "always" also looks whether a branch has moved, and replaces a damaged file.
+        quiet: say and show nothing on stderr while downloading.
 
     Raises:
         ModelError: there is no such file, it cannot be downloaded, it is not the one that the table names, or it
@@ -48,7 +51,7 @@ def find_model(name: str | Path | None = None, *, download: Download = "missing"
     if name == BUNDLED_NAME:
         return _find_bundled()
     if isinstance(name, str) and name in KNOWN_MODELS:
-        return _find_on_hub(home_of(name), download)
+        return _find_on_hub(home_of(name), name, download, quiet=quiet)
     path = Path(name).expanduser()
     if path.is_dir():
         raise ModelError(f"{name}{origin}: this is a folder; give the .onnx file inside it")
@@ -62,7 +65,7 @@ def find_model(name: str | Path | None = None, *, download: Download = "missing"
             f"{name}{origin}: there is no such model file; if you mean the repository of this name on the Hugging "
             f"Face Hub, write {name}@main"
         )
-    return _find_on_hub(parse_reference(name, origin), download)
+    return _find_on_hub(parse_reference(name, origin), name, download, quiet=quiet)
 
 
 def hash_file(file: Path) -> str:
@@ -96,31 +99,32 @@ def cached_file(model: HubFile) -> Path | None:
     return Path(cached) if isinstance(cached, str) else None  # it may also be a mark "there is no such file"
 
 
-def _find_on_hub(model: HubFile, download: Download) -> Path:
+def _find_on_hub(model: HubFile, name: str, download: Download, *, quiet: bool) -> Path:
     """Return the file in the Hub's cache, after downloading it if need be; it is the right one."""
     file = cached_file(model)
     if download == "always" or (file is None and download == "missing"):
         damaged = file is not None and bool(model.sha256) and hash_file(file) != model.sha256
-        file = _download(model, again=damaged)
+        file = _download(model, again=damaged, quiet=quiet)
     if file is None:
-        raise ModelError(f"{model}: not downloaded yet; run `pixelpainter models pull` with its name")
+        raise ModelError(f"{model}: not downloaded yet; run `pixelpainter models pull {name}`")
     if model.sha256 and (found := hash_file(file)) != model.sha256:
         raise ModelError(
             f"{model}: the file has SHA-256 {found}, and should have {model.sha256}; it is not used: it is damaged or "
-            f"was replaced. `pixelpainter models pull` downloads it again ({file})"
+            f"was replaced. `pixelpainter models pull {name}` downloads it again ({file})"
         )
     refuse_outside_data(file)
     return file
 
 
-def _download(model: HubFile, *, again: bool) -> Path:
+def _download(model: HubFile, *, again: bool, quiet: bool) -> Path:
     """Download a file into the Hub's cache.
 
     Args:
         model: what to download.
         again: also if the cache has it.
+        quiet: say nothing, and show no bar.
     """
-    with hub_client(model):
+    with hub_client(model), _progress(quiet=quiet):
         from huggingface_hub import (
             constants,
             get_hf_file_metadata,
@@ -134,12 +138,14 @@ def _download(model: HubFile, *, again: bool) -> Path:
         answer = get_hf_file_metadata(address, timeout=constants.HF_HUB_ETAG_TIMEOUT)
         present = try_to_load_from_cache(model.repo, model.file, revision=answer.commit_hash)
         if again or not isinstance(present, str):
-            _announce(model, answer.size or 0, constants.ENDPOINT, Path(constants.HF_HUB_CACHE))
+            _check_room(model, answer.size or 0, Path(constants.HF_HUB_CACHE))
+            if not quiet:
+                _announce(model, answer.size or 0, constants.ENDPOINT, constants.HF_HUB_CACHE)
         return Path(hf_hub_download(model.repo, model.file, revision=model.revision, force_download=again))
 
 
-def _announce(model: HubFile, size: int, host: str, cache: Path) -> None:
-    """Say on stderr what is downloaded, where the client shows a progress bar. Raises ModelError for a full disk."""
+def _check_room(model: HubFile, size: int, cache: Path) -> None:
+    """Raise ModelError if the disk is too full; the client would find that out at the end of a long download."""
     folder = next(folder for folder in (cache, *cache.parents) if folder.exists())
     free = shutil.disk_usage(folder).free
     if free < size:
@@ -147,10 +153,33 @@ def _announce(model: HubFile, size: int, host: str, cache: Path) -> None:
             f"{model}: the file has {size / 1e6:.1f} MB, and {cache} has room for {free / 1e6:.1f} MB; make some, or "
             "choose another folder with HF_HOME"
         )
+
+
+def _announce(model: HubFile, size: int, host: str, cache: str) -> None:
+    """Say on stderr what is downloaded, where the client shows a progress bar."""
     if sys.stderr is not None:  # it is None in a program without a console
         megabytes = f" ({size / 1e6:.1f} MB)" if size else ""
         sys.stderr.write(f"downloading {model}{megabytes} from {host} to {cache}\n")
         sys.stderr.flush()
+
+
+@contextmanager
+def _progress(*, quiet: bool) -> Iterator[None]:
+    """Make the client's progress bar move in small steps, or keep it away unless its environment variable wants it."""
+    from huggingface_hub import constants
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    before = constants.DOWNLOAD_CHUNK_SIZE
+    hide = quiet and constants.HF_HUB_DISABLE_PROGRESS_BARS is None and not are_progress_bars_disabled()
+    constants.DOWNLOAD_CHUNK_SIZE = _PIECE_BYTES
+    if hide:
+        disable_progress_bars()
+    try:
+        yield
+    finally:
+        constants.DOWNLOAD_CHUNK_SIZE = before
+        if hide:
+            enable_progress_bars()
 
 
 @contextmanager

@@ -131,7 +131,7 @@ def test_what_is_missing_is_named(tmp_path, monkeypatch):
 
 @pytest.fixture
 def no_network(monkeypatch):
-    monkeypatch.setattr(hub, "_find_on_hub", lambda model, download: pytest.fail(f"{model} was asked for"))
+    monkeypatch.setattr(hub, "_find_on_hub", lambda model, *others, **more: pytest.fail(f"{model} was asked for"))
 
 
 @pytest.mark.parametrize("name", ["models/mine.onnx", "here/mine"])

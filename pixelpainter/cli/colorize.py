@@ -100,7 +100,7 @@ def colorize(
     cores = threads or available_cpus()
     workers, network_threads = batch.share_cores(cores, sum(cores if job.is_archive else 1 for job in plan), jobs)
     cv2.setNumThreads(network_threads)
-    colorizer = Colorizer(model, threads=network_threads, device=device, background=True)
+    colorizer = Colorizer(model, threads=network_threads, device=device, background=True, quiet=quiet)
     notes: list[str] = []
     settings = [
         Settings(

@@ -193,7 +193,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.",
 Model = Annotated[
     str | None,
     typer.Option(
-        metavar="FILE",
+        metavar="MODEL",
         help="ONNX file, name (`pixelpainter models list`), or owner/repo[@revision][:file] on the Hugging Face Hub. "
         "Default: $PIXELPAINTER_MODEL, or the one in the package.",
         rich_help_panel=MACHINE,
