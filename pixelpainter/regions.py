@@ -29,7 +29,7 @@ WIDER = 1.5  # times as far from the lines in the middle of a region than in a g
 WIDER_PX = 0.5  # ... and this much more: distances are those of pixels
 STEP_PX, STEP_SHARE = 0.5, 0.15  # from one radius to the next: the larger of both
 SMALLEST_PX = 9  # area of the smallest region; less is a pore in a line
-DOT_SIZE = 1.5  # times the gap: the spaces between dots of screentone are about as wide as the dots
+DOT_SIZE = 1.5  # times the gap and part of it: dots whose spaces could be gaps are about as wide as these
 ROUND = 0.6  # share of its bounding box that a dot of screentone fills; a ring does not
 
 
@@ -62,7 +62,7 @@ def find_regions(ink: Bytes, *, gap: int = 8) -> tuple[Numbers, int]:
 def find_paper(ink: Bytes, gap: int = 0) -> Bytes:
     """Return (H, W) uint8, 1 where a drawing (H, W) uint8 has no line, 0 on lines.
 
-    The inside of a wide gray or black area is paper too, its border is a line; so are dots up to 1.5 ``gap`` wide.
+    The inside of a wide gray or black area is paper too, its border is a line; so are dots about as wide as ``gap``.
     """
     soft = np.minimum(ink, cv2.blur(ink, (3, 3)))  # closes the pores of pencil lines, keeps thin lines
     side = max(3, round(float(np.sqrt(ink.size)) * PAPER_SHARE) | 1)
@@ -70,15 +70,19 @@ def find_paper(ink: Bytes, gap: int = 0) -> Bytes:
     darkness = cv2.subtract(around, soft)
     line = np.asarray((darkness > around * np.float32(1 - LINE_CONTRAST)) & (darkness >= LEAST_CONTRAST)).view(np.uint8)
     if gap:
-        _, dots, statistics, _ = cv2.connectedComponentsWithStats(line, connectivity=8, ltype=cv2.CV_32S)
-        width, height = statistics[:, cv2.CC_STAT_WIDTH], statistics[:, cv2.CC_STAT_HEIGHT]
-        small = (np.maximum(width, height) <= DOT_SIZE * gap) & (
-            statistics[:, cv2.CC_STAT_AREA] >= ROUND * width * height
-        )
-        small[0] = False  # the paper
-        if small.any():
-            line[small[dots]] = 0
+        line[_dots(line, gap)] = 0
     return np.asarray(1 - line, np.uint8)
+
+
+def _dots(line: Bytes, gap: int) -> Flags:
+    """Return (H, W) bool, True on dots of screentone whose spaces would be gaps."""
+    joined = cv2.dilate(line, np.ones((3, 3), np.uint8))  # the grains of a pencil line are no dots
+    _, labels, statistics, _ = cv2.connectedComponentsWithStats(joined, connectivity=8, ltype=cv2.CV_32S)
+    width, height = statistics[:, cv2.CC_STAT_WIDTH], statistics[:, cv2.CC_STAT_HEIGHT]
+    dots = (np.maximum(width, height) <= DOT_SIZE * gap + 2) & (np.minimum(width, height) >= gap / DOT_SIZE + 2)
+    dots &= statistics[:, cv2.CC_STAT_AREA] >= ROUND * width * height
+    dots[0] = False  # the paper
+    return dots[labels] if dots.any() else np.zeros(line.shape, bool)
 
 
 def _radii(gap: int) -> list[float]:
