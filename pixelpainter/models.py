@@ -41,11 +41,16 @@ class KnownModel:
 
     Attributes:
         summary: what it is, in a few words.
-        home: where it is published; None = nowhere yet.
+        home: where it is published, pinned to a commit and a SHA-256; None = nowhere yet.
     """
 
     summary: str
     home: HubFile | None = None
+
+    def __post_init__(self) -> None:
+        if self.home is not None:
+            assert re.fullmatch("[0-9a-f]{40}", self.home.revision), f"{self.home} is not pinned to a commit"
+            assert re.fullmatch("[0-9a-f]{64}", self.home.sha256), f"{self.home} has no SHA-256"
 
 
 # To publish a model: upload its file, and give its row a home, all four fields of it:
@@ -102,8 +107,9 @@ def parse_reference(text: str, origin: str = "") -> HubFile:
         raise ModelError(f"{text}{origin}: models are not given by address; write {REFERENCE_SYNTAX} or a file")
     match = _REFERENCE.fullmatch(text)
     if match is None:
+        names = ", ".join((BUNDLED_NAME, *KNOWN_MODELS))
         raise ModelError(
-            f"{text}{origin}: there is no such model file, and this is neither a name ({', '.join(KNOWN_MODELS)}) "
+            f"{text}{origin}: there is no such model file, and this is neither a name ({names}) "
             f"nor {REFERENCE_SYNTAX} on the Hugging Face Hub"
         )
     reference = HubFile(**{part: value for part, value in match.groupdict().items() if value})

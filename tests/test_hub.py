@@ -1,5 +1,7 @@
 """A model's name becomes a file. Downloads go through the real client of the Hub, to a small Hub on 127.0.0.1."""
 
+import dataclasses
+import errno
 import hashlib
 import json
 import os
@@ -9,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import PLAIN_CARD, save_plain_model
 from hub_server import COMMIT, serve_hub
 
-from pixelpainter import external_data, hub, models
+from pixelpainter import external_data, hub, hub_errors, models
 from pixelpainter.errors import ModelError
 
 PROGRAM = """
@@ -38,7 +41,7 @@ def settings(home: Path, endpoint: str, **more: str) -> dict[str, str]:
         "HF_HUB_DISABLE_XET": "1",
         "HF_HUB_ETAG_TIMEOUT": "60",  # the machine may be busy
         "HF_HUB_DOWNLOAD_TIMEOUT": "60",
-        "NO_PROXY": "127.0.0.1",
+        "NO_PROXY": "127.0.0.1,localhost",
         **more,
     }
 
@@ -75,6 +78,15 @@ def client(tmp_path, plain_model):
     with serve_hub() as server:
         server.files = {"model.onnx": plain_model.read_bytes(), "small/other.onnx": b""}
         yield Client(server, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def large_model(tmp_path_factory) -> bytes:
+    """A model of several of the pieces that downloads come in."""
+    card = dataclasses.replace(PLAIN_CARD, size=128)
+    file = save_plain_model(tmp_path_factory.mktemp("large") / "x.onnx", card, answer=np.zeros((3, 128, 128), "f"))
+    assert file.stat().st_size > 3 * hub._PIECE_BYTES
+    return file.read_bytes()
 
 
 def row(content: bytes, **more: str) -> str:
@@ -150,7 +162,7 @@ def test_a_path_with_an_error_is_not_downloaded(name, tmp_path, monkeypatch, no_
         ("./models/mine", "there is no such model file"),
         ("models\\mine.onnx", "there is no such model file"),
         ("a/b/c", "there is no such model file"),
-        ("pix2pixel", "neither a name"),
+        ("pix2pixel", "neither a name (bundled, pix2pix) nor owner/repo"),
         ("owner/repo@", "nor owner/repo"),
         ("owner/repo:", "nor owner/repo"),
         ("owner/repo:a.onnx@v1", "nor owner/repo"),
@@ -180,8 +192,14 @@ def test_the_table_is_pinned():
         assert "/" not in name and name != models.BUNDLED_NAME
         if model.home is not None:
             assert models.parse_reference(str(model.home))
-            assert len(model.home.revision) == 40 and int(model.home.revision, 16)
-            assert len(model.home.sha256) == 64 and int(model.home.sha256, 16)
+
+
+@pytest.mark.parametrize("careless", [{"revision": "main"}, {"sha256": ""}, {"sha256": "f" * 63}])
+def test_a_home_that_is_not_pinned_does_not_start(careless):
+    pinned = {"repo": "painter/models", "revision": COMMIT, "sha256": "f" * 64}
+    models.KnownModel(summary="", home=models.HubFile(**pinned))
+    with pytest.raises(AssertionError):
+        models.KnownModel(summary="", home=models.HubFile(**pinned | careless))
 
 
 def test_a_model_without_a_home(monkeypatch, no_network):
@@ -198,19 +216,20 @@ def test_first_use_downloads_and_the_second_asks_nobody(client):
     file = Path(client.find("painter/models"))
     assert file.read_bytes() == client.server.files["model.onnx"]
     assert file.is_relative_to(client.folder / "cache" / "hub" / "models--painter--models" / "snapshots" / COMMIT)
-    assert client.server.count("GET") == 1
+    assert client.server.downloads == 1
     assert client.err.count("\n") == 1 and client.err.startswith("downloading painter/models@main:model.onnx (")
     client.server.requests.clear()
     assert client.find("painter/models") == client.find("painter/models", HF_HUB_OFFLINE="1") == str(file)
     assert client.err == ""
     assert client.server.requests == []
     assert client.find("painter/models", "always") == str(file)
-    assert client.server.count("HEAD") >= 1 and client.server.count("GET") == 0
+    assert client.server.lookups >= 1 and client.server.downloads == 0
 
 
 def test_a_row_of_the_table_with_a_home(client):
     pinned = row(client.server.files["model.onnx"])
-    assert "not downloaded yet" in client.find("pix2pix", "never", TEST_ROW=pinned)
+    told = client.find("pix2pix", "never", TEST_ROW=pinned)
+    assert told.endswith("not downloaded yet; run `pixelpainter models pull pix2pix`")
     assert client.server.requests == []
     file = client.find("pix2pix", TEST_ROW=pinned)
     assert Path(file).read_bytes() == client.server.files["model.onnx"]
@@ -226,6 +245,7 @@ def test_the_wrong_file_is_refused(client):
     for _ in range(2):  # in the cache it is no better
         message = client.find("pix2pix", TEST_ROW=row(content))
         assert all(value in message for value in hashes) and "not used" in message
+        assert "`pixelpainter models pull pix2pix` downloads it again" in message
     client.server.fault = ""
     file = client.find("pix2pix", "always", TEST_ROW=row(content))
     assert Path(file).read_bytes() == content
@@ -243,6 +263,12 @@ def test_no_network_and_no_file(client):
 def test_the_token_is_sent(client):
     client.find("painter/models", HF_TOKEN="hf_secret")
     assert client.server.tokens == {"Bearer hf_secret"}
+    assert client.server.cdn_tokens == {None}  # the host of the content is not the Hub
+
+
+def test_nothing_is_sent_without_a_token(client):
+    client.find("painter/models")
+    assert client.server.tokens == {None}
 
 
 @pytest.mark.parametrize(
@@ -259,6 +285,7 @@ def test_the_token_is_sent(client):
         ("429", "painter/models", "too many requests"),
         ("500", "painter/models", "a fault of its own (500)"),
         ("503", "painter/models", "a fault of its own (503)"),
+        ("no content", "painter/models", "a fault of its own (500)"),
         ("no hub", "painter/models", "does not answer like a Hugging Face Hub"),
         ("short", "painter/models", "broke off (Consistency check failed"),
         ("cut", "painter/models", "broke off (peer closed connection"),
@@ -279,21 +306,43 @@ def test_a_hub_that_does_not_answer(client):
     assert client.kept() == []
 
 
-@pytest.mark.parametrize("fault", ["drop", "slow"])
-def test_a_bad_connection(client, fault):
+@pytest.mark.parametrize(("fault", "ranges"), [("slow", [None]), ("drop", [None, "bytes=131072-"])])
+def test_a_bad_connection(client, large_model, fault, ranges):
+    client.server.files["model.onnx"] = large_model
     client.server.fault = fault
     file = client.find("painter/models")
-    assert Path(file).read_bytes() == client.server.files["model.onnx"]
-    assert client.server.count("GET") == (2 if fault == "drop" else 1)
+    assert Path(file).read_bytes() == large_model
+    assert client.server.ranges == ranges  # what has come before a break is not asked for again
     assert client.err.count("\n") == 1 and client.err.startswith("downloading ")
 
 
 def test_two_processes_at_once(client):
-    client.server.fault = "slow"
+    client.server.together = 4  # both look up the file twice, before and in the client's own code
     both = [client.start("painter/models") for _ in range(2)]
     files = [process.communicate(timeout=300)[0].strip() for process in both]
     assert files[0] == files[1] and Path(files[0]).read_bytes() == client.server.files["model.onnx"]
+    assert client.server.lookups == 4 and client.server.downloads == 1
     assert len(client.kept()) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no limit on the size of files")
+def test_a_disk_that_does_not_take_the_file(client):
+    limit = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192)); exec(sys.argv.pop(1))"
+    call = [sys.executable, "-c", limit, PROGRAM, "painter/models", "missing"]
+    environment = settings(client.folder / "cache", client.server.address)
+    done = subprocess.run(call, env=environment, text=True, capture_output=True, timeout=300, check=False)
+    assert done.stdout.startswith("painter/models@main:model.onnx: it cannot be kept in ")
+    assert done.stdout.endswith("; choose another folder with HF_HOME\n") and done.stdout.count("\n") == 1
+    assert client.kept() == []
+
+
+def test_errors_of_the_system(tmp_path):
+    def told(error):
+        return hub_errors.explain(error, models.HubFile(repo="painter/models"))
+
+    assert told(OSError(errno.ENOSPC, "x")).startswith("there is no room for it in ")
+    assert told(PermissionError(errno.EACCES, "denied", "/there")).startswith("it cannot be kept in /there (denied)")
+    assert told(RuntimeError("odd\nthing")) == "the transfer failed (RuntimeError: odd)"
 
 
 def save_with_outside_data(path: Path, location: str) -> Path:

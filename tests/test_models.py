@@ -1,15 +1,22 @@
 """`pixelpainter models`, and a whole first run with a model of the Hub."""
 
+import dataclasses
 import hashlib
 import json
+import os
+import re
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
-from conftest import save_plain_model
+from conftest import PLAIN_CARD, save_plain_model
 from hub_server import COMMIT, serve_hub
-from test_hub import settings
+from test_hub import save_with_outside_data, settings
 from test_lazy_imports import COMMAND, NOT_FOR_HELP, loaded
 
 FILLED = """
@@ -32,10 +39,65 @@ def pixelpainter(tmp_path, plain_model):
         def run(*arguments, **more):
             environment = settings(tmp_path / "cache", server.address) | given | more
             call = [sys.executable, "-c", FILLED, *map(str, arguments)]
-            return subprocess.run(call, env=environment, text=True, capture_output=True, timeout=300, check=False)
+            return subprocess.run(
+                call,
+                env=environment,
+                text=True,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=300,
+                check=False,
+            )
 
-        run.server = server
+        def start_on_terminal(*arguments, **more):
+            environment = settings(tmp_path / "cache", server.address) | given | more
+            return Terminal([sys.executable, "-c", FILLED, *map(str, arguments)], environment)
+
+        run.server, run.start_on_terminal = server, start_on_terminal
         yield run
+
+
+class Terminal:
+    """A program whose stderr is a terminal of 100 columns."""
+
+    def __init__(self, call: list[str], environment: dict[str, str]) -> None:
+        import fcntl
+        import pty
+        import struct
+        import termios
+
+        self.terminal, end = pty.openpty()
+        fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+        environment = environment | {"TERM": "xterm"}
+        self.process = subprocess.Popen(call, env=environment, stdout=subprocess.PIPE, stderr=end, text=True)
+        os.close(end)
+        self.shown = ""
+        self.reader = threading.Thread(target=self._read)
+        self.reader.start()
+
+    def _read(self) -> None:
+        while True:
+            try:
+                data = os.read(self.terminal, 65536)
+            except OSError:  # Linux says the end of a terminal so
+                return
+            if not data:
+                return
+            self.shown += data.decode()
+
+    def wait_for(self, text: str) -> None:
+        """Wait until the program has shown a text."""
+        end = time.monotonic() + 120
+        while text not in self.shown:
+            assert time.monotonic() < end and self.process.poll() is None, self.shown
+            time.sleep(0.02)
+
+    def finish(self) -> tuple[int, str, list[str]]:
+        """Wait for the end. Returns exit status, stdout, and the lines that stay on the terminal, with their past."""
+        out, _ = self.process.communicate(timeout=300)
+        self.reader.join()
+        os.close(self.terminal)
+        return self.process.returncode, out, self.shown.split("\r\n")
 
 
 def test_a_first_run(pixelpainter, drawings, tmp_path):
@@ -56,6 +118,69 @@ def test_a_first_run(pixelpainter, drawings, tmp_path):
     assert done.stderr.count("\n") == 1 and done.stderr.startswith(f"error: painter/models@{COMMIT}:model.onnx: http:")
 
 
+def save_large_model(path: Path) -> bytes:
+    """Write a model of several of the pieces that downloads come in; return its content."""
+    card = dataclasses.replace(PLAIN_CARD, size=128)
+    return save_plain_model(path, card, answer=np.zeros((3, 128, 128), np.float32)).read_bytes()
+
+
+on_terminals = pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+
+
+@on_terminals
+def test_first_use_on_a_terminal(pixelpainter, drawings, tmp_path):
+    pixelpainter.server.files = {"model.onnx": save_large_model(tmp_path / "large.onnx")}
+    pixelpainter.server.fault = "slow"
+    call = ("colorize", drawings / "cat.png", "-o", tmp_path / "cat.png", "--overwrite", "--model", "painter/models")
+    status, out, (announced, bar, result, *rest) = pixelpainter.start_on_terminal(*call).finish()
+    assert (status, out, rest) == (0, "", [""])
+    assert announced.startswith("downloading painter/models@main:model.onnx (0.2 MB) from http://127.0.0.1:")
+    states = [state for state in bar.split("\r") if state]
+    assert all(state.startswith("model.onnx: ") and len(state) <= 100 for state in states)
+    percents = [int(percent) for state in states for percent in re.findall(r"(\d+)%", state)]
+    assert percents[0] == 0 and percents[-1] == 100 and 0 < percents[len(percents) // 2] < 100
+    assert result.startswith(f"{drawings / 'cat.png'} -> {tmp_path / 'cat.png'} (")
+    status, _, lines = pixelpainter.start_on_terminal(*call).finish()  # the second use shows nothing of the Hub
+    assert status == 0 and len(lines) == 2 and lines[0].startswith(str(drawings))
+
+
+@on_terminals
+def test_a_download_that_breaks_off_on_a_terminal(pixelpainter, drawings, tmp_path):
+    pixelpainter.server.fault = "short"
+    call = ("colorize", drawings / "cat.png", "-o", tmp_path / "cat.png", "--model", "pix2pix")
+    status, _, (announced, bar, error, *rest) = pixelpainter.start_on_terminal(*call).finish()
+    assert (status, rest) == (1, [""])
+    assert announced.startswith("downloading ") and "model.onnx: " in bar
+    assert error.startswith(f"error: painter/models@{COMMIT}:model.onnx: the connection to ")
+    assert not (tmp_path / "cat.png").exists()
+
+
+@on_terminals
+@pytest.mark.parametrize("command", ["colorize", "pull"])
+def test_quiet_shows_no_download(pixelpainter, drawings, tmp_path, command):
+    calls = {
+        "colorize": ("colorize", drawings / "cat.png", "-o", tmp_path / "cat.png", "--quiet", "--model", "pix2pix"),
+        "pull": ("models", "pull", "--quiet", "pix2pix"),
+    }
+    status, _, lines = pixelpainter.start_on_terminal(*calls[command]).finish()
+    assert (status, lines) == (0, [""])
+    assert pixelpainter.server.downloads == 1
+
+
+@on_terminals
+def test_a_download_can_be_stopped(pixelpainter, tmp_path):
+    pixelpainter.server.files = {"model.onnx": save_large_model(tmp_path / "large.onnx")}
+    pixelpainter.server.fault = "slow"
+    started = pixelpainter.start_on_terminal("models", "pull", "painter/models")
+    started.wait_for("33%")
+    started.process.send_signal(signal.SIGINT)
+    status, out, (_, _, *rest) = started.finish()
+    assert (status, out, rest) == (130, "", [""])
+    assert list(tmp_path.glob("cache/hub/models--*/blobs/*")) == []
+    pixelpainter.server.fault = ""
+    assert pixelpainter("models", "pull", "painter/models").returncode == 0
+
+
 def test_pull_path_list_verify(pixelpainter, tmp_path):
     done = pixelpainter("models", "path", "pix2pix")
     assert done.returncode == 1 and "not downloaded yet" in done.stderr
@@ -66,6 +191,7 @@ def test_pull_path_list_verify(pixelpainter, tmp_path):
     assert done.returncode == 0 and COMMIT in file
     pixelpainter.server.requests.clear()
     assert pixelpainter("models", "path", "pix2pix").stdout == f"{file}\n"
+    assert json.loads(pixelpainter("models", "path", "pix2pix", "--json").stdout) == {"name": "pix2pix", "file": file}
     listed = json.loads(pixelpainter("models", "list", "--json").stdout)["models"][1]
     assert (listed["name"], listed["state"], listed["file"]) == ("pix2pix", "here", file)
     assert listed["home"] == f"painter/models@{COMMIT}:model.onnx"
@@ -81,12 +207,39 @@ def test_pull_path_list_verify(pixelpainter, tmp_path):
     assert pixelpainter("models", "verify", "pix2pix").returncode == 0
 
 
-def test_pull_refuses_what_colorize_cannot_use(pixelpainter, tmp_path):
-    content = save_plain_model(tmp_path / "foreign.onnx", card=None).read_bytes()
-    pixelpainter.server.files = {"foreign.onnx": content}
-    done = pixelpainter("models", "pull", "painter/models:foreign.onnx")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "no PixelPainter model card" in done.stderr.splitlines()[-1]
+@pytest.mark.parametrize("command", ["colorize", "pull"])
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("without card", "has no PixelPainter model card"),
+        ("other inputs", "the graph's inputs are picture, the model card asks for picture, palette"),
+        ("outside data", "reads '../secret', outside its own folder"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(pixelpainter, drawings, tmp_path, command, kind, message):
+    file = tmp_path / "foreign.onnx"
+    if kind == "outside data":
+        save_with_outside_data(file, "../secret")
+    else:
+        save_plain_model(file, card=None if kind == "without card" else dataclasses.replace(PLAIN_CARD, palette=6))
+    pixelpainter.server.files = {"foreign.onnx": file.read_bytes()}
+    name, result = "painter/models:foreign.onnx", tmp_path / "cat.png"
+    calls = {
+        "colorize": ("colorize", drawings / "cat.png", "-o", result, "--model", name),
+        "pull": ("models", "pull", name),
+    }
+    done = pixelpainter(*calls[command])
+    assert (done.returncode, done.stdout, result.exists()) == (1, "", False)
+    _, error = done.stderr.splitlines()
+    assert error.startswith("error: ") and message in error
+
+
+def test_the_bundled_model_asks_nobody(pixelpainter, drawings, tmp_path):
+    done = pixelpainter("colorize", drawings / "cat.png", "-o", tmp_path / "cat.png")
+    assert done.returncode == 0 and len(done.stderr.splitlines()) == 1, done.stderr
+    assert pixelpainter.server.requests == [] and not (tmp_path / "cache").exists()
+    done = pixelpainter("colorize", drawings / "cat.png", "-o", tmp_path / "2.png", PIXELPAINTER_MODEL="pix2pix")
+    assert done.returncode == 0 and pixelpainter.server.downloads == 1
 
 
 def test_list(command):

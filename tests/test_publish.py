@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import importlib
+from inspect import signature
 
 import huggingface_hub
 import pytest
@@ -17,6 +18,7 @@ from pixelpainter.train.checkpoint import Checkpoint, save_checkpoint
 from pixelpainter.train.loop import make_state
 
 COMMIT = "5" * 40
+REAL = huggingface_hub.HfApi  # it must take what its stand-in is given
 
 
 class Recorder:
@@ -25,9 +27,11 @@ class Recorder:
     calls: list
 
     def create_repo(self, repo_id, *, private, exist_ok):
+        signature(REAL.create_repo).bind(self, repo_id, private=private, exist_ok=exist_ok)
         self.calls.append(("repo", repo_id, private, exist_ok))
 
     def create_commit(self, repo_id, operations, *, commit_message):
+        signature(REAL.create_commit).bind(self, repo_id, operations, commit_message=commit_message)
         contents = {operation.path_in_repo: self.content(operation) for operation in operations}
         self.calls.append(("commit", repo_id, contents))
         page = f"{huggingface_hub.constants.ENDPOINT}/{repo_id}/commit/{COMMIT}"

@@ -14,6 +14,7 @@ from pixelpainter.hub import BUNDLED_MODEL, cached_file, find_model, hash_file
 from pixelpainter.models import BUNDLED_NAME, KNOWN_MODELS, home_of
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 Name = Annotated[
     str,
     typer.Argument(
@@ -49,11 +50,11 @@ def list_models(as_json: Json = False) -> None:
 
 
 @models.command()
-def pull(name: Name, as_json: Json = False) -> None:
+def pull(name: Name, as_json: Json = False, quiet: Quiet = False) -> None:
     """Download a model, or its newer version, check it, and print the path of its file."""
     from pixelpainter.colorize import Colorizer
 
-    file = find_model(name, download="always")
+    file = find_model(name, download="always", quiet=quiet)
     Colorizer(file, threads=1, device="cpu")
     if as_json:
         typer.echo(json.dumps({"name": name, "file": str(file), "sha256": hash_file(file)}))
@@ -62,9 +63,10 @@ def pull(name: Name, as_json: Json = False) -> None:
 
 
 @models.command()
-def path(name: NameOrFile) -> None:
+def path(name: NameOrFile, as_json: Json = False) -> None:
     """Print the path of a model's file, without asking the network."""
-    typer.echo(str(find_model(name, download="never")))
+    file = find_model(name, download="never")
+    typer.echo(json.dumps({"name": name, "file": str(file)}) if as_json else str(file))
 
 
 @models.command()
