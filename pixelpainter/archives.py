@@ -45,12 +45,14 @@ class ArchiveResult:
         colored: how many were colored; the others were copied.
         already: how many were copied because they are colored already.
         problems: one line for each page that could not be colored.
+        notes: what else the user should know about pages, one line each.
     """
 
     pages: int = 0
     colored: int = 0
     already: int = 0
     problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def color_archive(
@@ -79,6 +81,7 @@ def color_archive(
         names = _result_names(archive, format or "keep")
         pages = colored = already = 0
         problems: list[str] = []
+        notes: list[str] = []
         with zipfile.ZipFile(result, "w") as target:
             target.comment = archive.comment
             work = partial(_paint_page, archive, names, painter)
@@ -99,8 +102,9 @@ def color_archive(
                     else:
                         colored += page.status == "colored"
                         already += page.status == "copied"
+                        notes += [f"{entry.filename}: {note}" for note in page.notes]
                         target.writestr(_page_entry(entry, names[entry.filename]), page.data)
-    return ArchiveResult(pages, colored, already, tuple(problems))
+    return ArchiveResult(pages, colored, already, tuple(problems), tuple(notes))
 
 
 def read_first_page(path: Path, max_bytes: int) -> bytes | None:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import os
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-from pixelpainter.atomic import new_file
-from pixelpainter.errors import InputError, OutputError
+from pixelpainter.atomic import clean_leftovers
+from pixelpainter.errors import InputError
 from pixelpainter.imaging import SAVE_SUFFIXES
 from pixelpainter.painter import Painter, PaintStatus
 from pixelpainter.pipeline import in_order
 from pixelpainter.plan import FormatName, Job
-from pixelpainter.records import Record, Records, State, hash_bytes, hash_file, hash_stream
-from pixelpainter.saving import short_reason, shown_name
+from pixelpainter.records import hash_bytes, hash_file
+from pixelpainter.results import Results
+from pixelpainter.saving import shown_name
 
 Status = Literal["colored", "copied", "skipped", "unchanged", "failed"]
 
@@ -112,27 +112,57 @@ def _forget_frames(error: BaseException | None) -> None:
         error = error.__cause__ or error.__context__
 
 
+def color_jobs(
+    jobs: Sequence[Job],
+    painters: Sequence[Painter],
+    results: Results,
+    *,
+    workers: int = 1,
+    on_page: Callable[[], None] | None = None,
+) -> Iterator[JobResult]:
+    """Color pictures and archives; see `run_jobs`, `painter_of` and `color_job`.
+
+    Args:
+        jobs: what to color.
+        painters: one for each variation.
+        results: where results go, and what they may replace.
+        workers: how many pictures to work on at once.
+        on_page: called for each page of an archive that is done.
+    """
+    if results.records is not None:
+        clean_leftovers(dict.fromkeys(job.target.parent for job in jobs))
+
+    def work(job: Job) -> JobResult:
+        return color_job(job, painter_of(job, painters), results, workers=workers, on_page=on_page)
+
+    return run_jobs(jobs, work, workers)
+
+
+def painter_of(job: Job, painters: Sequence[Painter]) -> Painter:
+    """Return the painter of a job: that of its variation, and it knows the hints in files beside the drawing.
+
+    Raises:
+        InputError: there is such a file, but it cannot be used.
+    """
+    painter = painters[job.variation]
+    return painter if job.data is not None or job.is_archive else painter.beside(job.source)
+
+
 def color_job(
     job: Job,
     painter: Painter,
+    results: Results,
     *,
-    records: Records | None = None,
-    overwrite: bool = False,
-    format: FormatName | None = None,
     workers: int = 1,
-    data: bytes | None = None,
     on_page: Callable[[], None] | None = None,
 ) -> JobResult:
     """Color one picture or archive.
 
     Args:
-        job: which file, and where the result goes; missing folders of the target are made.
+        job: which drawing, and where the result goes; missing folders of the target are made.
         painter: model and settings.
-        records: what made the results that exist; None = an existing file is never up to date.
-        overwrite: replace an existing result, whatever it is.
-        format: kind of the pages in archives; that of pictures is in the target's suffix.
+        results: what may be replaced.
         workers: how many pages of an archive to work on at once.
-        data: the bytes of the drawing; None = read them from the job's source.
         on_page: called for each page of an archive that is done, in the calling thread.
 
     Raises:
@@ -140,33 +170,23 @@ def color_job(
         ModelError: the model fails on this picture.
         OutputError: the result exists, or cannot be written.
     """
-    if data is None and job.source.exists() and job.target.exists() and job.source.samefile(job.target):
-        raise OutputError(f"{shown_name(job.target)}: the result would replace the drawing itself; name another file")
-    if records is None and not overwrite and os.path.lexists(job.target):
-        raise _exists(job)
-    if job.is_archive:
-        return _color_archive(
-            job, painter, records, overwrite=overwrite, format=format, workers=workers, on_page=on_page
-        )
-    return _color_picture(job, painter.read(job.source) if data is None else data, painter, records, overwrite)
-
-
-def state_of(job: Job, painter: Painter, records: Records | None, format: FormatName | None = None) -> State:
-    """Tell what the file of a job's result is, see `Records.state`, without coloring anything."""
-    if not os.path.lexists(job.target):
-        return "missing"
-    if records is None:
-        return "foreign"
-    return records.state(job.place, job.target, hash_file(job.source), _made_by(job, painter, format))
-
-
-def _color_picture(job: Job, data: bytes, painter: Painter, records: Records | None, overwrite: bool) -> JobResult:
-    source, made_by = hash_bytes(data), _made_by(job, painter, None)
-    replace = _may_replace(job, records, overwrite, source, made_by)
-    if replace is None:
+    data = b"" if job.is_archive else painter.read(job.source) if job.data is None else job.data
+    source = hash_file(job.source) if job.is_archive else hash_bytes(data)
+    state = results.state(job, painter, source)
+    if state == "current":
         return JobResult(job.source, job.target, "unchanged")
+    store = partial(results.store, job, replace=state == "outdated", source=source, painter=painter)
+    if job.is_archive:
+        return _color_archive(job, painter, store, format=results.format, workers=workers, on_page=on_page)
+    return _color_picture(job, data, painter, store)
+
+
+_Store = Callable[[Callable[[BinaryIO], bool]], None]
+
+
+def _color_picture(job: Job, data: bytes, painter: Painter, store: _Store) -> JobResult:
     painted = painter.paint(data, shown_name(job.source), SAVE_SUFFIXES[job.target.suffix.lower()])
-    notes = _NOTES.get(painted.status, ())
+    notes = _NOTES.get(painted.status, ()) + painted.notes
     if painted.status == "skipped":
         return JobResult(job.source, None, "skipped", size=painted.size, notes=notes)
 
@@ -174,7 +194,7 @@ def _color_picture(job: Job, data: bytes, painter: Painter, records: Records | N
         stream.write(painted.data)
         return True
 
-    _store(job, fill, replace=replace, records=records, source=source, made_by=made_by)
+    store(fill)
     return JobResult(job.source, job.target, painted.status, size=painted.size, notes=notes)
 
 
@@ -187,19 +207,14 @@ _NOTES: dict[PaintStatus, tuple[str, ...]] = {
 def _color_archive(
     job: Job,
     painter: Painter,
-    records: Records | None,
+    store: _Store,
     *,
-    overwrite: bool,
     format: FormatName | None,
     workers: int,
     on_page: Callable[[], None] | None,
 ) -> JobResult:
     from pixelpainter.archives import ArchiveResult, color_archive  # zipfile costs a single picture 10 ms
 
-    source, made_by = hash_file(job.source), _made_by(job, painter, format)
-    replace = _may_replace(job, records, overwrite, source, made_by)
-    if replace is None:
-        return JobResult(job.source, job.target, "unchanged")
     done = ArchiveResult()
 
     def fill(stream: BinaryIO) -> bool:
@@ -207,8 +222,8 @@ def _color_archive(
         done = color_archive(job.source, stream, painter, format=format, workers=workers, on_page=on_page)
         return not done.problems
 
-    _store(job, fill, replace=replace, records=records, source=source, made_by=made_by)
-    notes = done.problems
+    store(fill)
+    notes = done.problems + done.notes
     if done.already:
         notes += (f"{done.already} of {done.pages} pages already colored, copied as they are",)
     error = None
@@ -216,56 +231,6 @@ def _color_archive(
         error = InputError(f"{shown_name(job.source)}: {len(done.problems)} of {done.pages} pages could not be colored")
     status: Status = "failed" if error else "colored" if done.colored or not done.pages else "copied"
     return JobResult(job.source, job.target, status, pages=done.pages, error=error, notes=notes)
-
-
-def _made_by(job: Job, painter: Painter, format: FormatName | None) -> str:
-    """Return what decides how a result looks, apart from the drawing."""
-    return f"{painter.fingerprint} {format or 'keep'}" if job.is_archive else painter.fingerprint
-
-
-def _may_replace(job: Job, records: Records | None, overwrite: bool, source: str, made_by: str) -> bool | None:
-    """Tell whether to replace the target (False: there is none); None if it is up to date. Raises OutputError."""
-    if overwrite or records is None:
-        return overwrite
-    state = records.state(job.place, job.target, source, made_by)
-    if state == "foreign":
-        raise _exists(job)
-    return None if state == "current" else state == "outdated"
-
-
-def _exists(job: Job) -> OutputError:
-    return OutputError(f"{shown_name(job.target)}: exists already; use --overwrite to replace it")
-
-
-def _store(
-    job: Job,
-    fill: Callable[[BinaryIO], bool],
-    *,
-    replace: bool,
-    records: Records | None,
-    source: str,
-    made_by: str,
-) -> None:
-    """Write a result, and first its record. ``fill`` writes the content, and tells whether all went well."""
-    name, content = shown_name(job.target), ""
-    try:
-        job.target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        folder = shown_name(job.target.parent)
-        raise OutputError(f"{folder}: the folder cannot be made ({short_reason(error)})") from error
-    try:
-        with new_file(job.target, overwrite=replace) as stream:
-            whole = fill(stream)
-            if records is not None:
-                stream.flush()
-                stream.seek(0)
-                content = hash_stream(stream)
-                records.add(Record(job.place, content, source, made_by, whole))
-    except FileExistsError as error:
-        if not content or hash_file(job.target) != content:  # else another process was asked for the same
-            raise OutputError(f"{name}: appeared meanwhile; use --overwrite to replace it") from error
-    except OSError as error:
-        raise OutputError(f"{name}: cannot be written ({short_reason(error)})") from error
 
 
 def share_cores(cores: int, pictures: int, workers: int | None = None) -> tuple[int, int]:

@@ -8,10 +8,9 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from pixelpainter import __version__
 from pixelpainter.colorize import Colorizer
@@ -22,6 +21,12 @@ from pixelpainter.lines import is_colored
 from pixelpainter.pipeline import Room
 from pixelpainter.saving import short_reason, shown_name
 from pixelpainter.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
 
 ColoredMode = Literal["copy", "skip", "force"]
 PaintStatus = Literal["colored", "copied", "skipped"]
@@ -40,11 +45,13 @@ class Painted:
         data: the file; empty if the status is "skipped".
         status: "colored"; "copied" or "skipped" if the drawing already was.
         size: (width, height) of the picture.
+        notes: what else the user should know, one line each.
     """
 
     data: bytes
     status: PaintStatus
     size: tuple[int, int]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +65,6 @@ class Painter:
             color them all the same.
         quality: of JPEG, WebP and AVIF, 1 to 100.
         max_pixels: larger pictures are refused.
-        on_note: told in one line what the user should know about a result; called from many threads.
         room: bounds the memory of all pictures in work; shared with the painters that `beside` makes.
     """
 
@@ -67,7 +73,6 @@ class Painter:
     colored: ColoredMode = "copy"
     quality: int | None = None
     max_pixels: int = 150_000_000
-    on_note: Callable[[str], None] | None = field(default=None, repr=False, compare=False)
     room: Room = field(default_factory=lambda: Room(_PIXELS_AT_ONCE), repr=False, compare=False)
 
     def beside(self, source: Path) -> Painter:
@@ -160,26 +165,24 @@ class Painter:
         """Color or copy an opened picture."""
         size = picture.rgb.shape[1], picture.rgb.shape[0]
         if self.colored == "force" or not is_colored(picture.rgb):
-            return Painted(self._color(picture, name, format), "colored", size)
+            notes: list[str] = []
+            try:
+                rgb = self.colorizer.colorize_picture(picture, self.settings, on_note=notes.append)
+            except InputError as error:  # a hint or stroke; it does not know the drawing
+                raise InputError(f"{name}: {error}") from error
+            return Painted(self._encoded(picture, rgb, format, self.metadata), "colored", size, tuple(notes))
         if self.colored == "skip":
             return Painted(b"", "skipped", size)
         if picture.format != format:
-            data = encode_picture(
-                picture.rgb, format=format, alpha=picture.alpha, dpi=picture.dpi, quality=self.quality
-            )
+            data = self._encoded(picture, picture.rgb, format)
         return Painted(data, "copied", size)
 
-    def _color(self, picture: Picture, name: str, format: str) -> bytes:
-        def note(text: str) -> None:
-            if self.on_note is not None:
-                self.on_note(f"{name}: {text}")
-
-        try:
-            rgb = self.colorizer.colorize_picture(picture, self.settings, on_note=note)
-        except InputError as error:  # a hint or stroke; it does not know the drawing
-            raise InputError(f"{name}: {error}") from error
+    def _encoded(
+        self, picture: Picture, rgb: NDArray[np.uint8], format: str, metadata: Mapping[str, str] | None = None
+    ) -> bytes:
+        """Return the file of a picture that has the transparency and resolution of the drawing."""
         return encode_picture(
-            rgb, format=format, alpha=picture.alpha, dpi=picture.dpi, quality=self.quality, metadata=self.metadata
+            rgb, format=format, alpha=picture.alpha, dpi=picture.dpi, quality=self.quality, metadata=metadata
         )
 
 

@@ -9,15 +9,17 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import hashlib
+import itertools
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path, PurePath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Literal
 
 from pixelpainter.errors import InputError, OutputError, PixelPainterError
+from pixelpainter.hints import SIDE_CARS, is_side_car
 from pixelpainter.imaging import PICTURE_SUFFIXES, SAVE_SUFFIXES
 
 ARCHIVE_SUFFIXES = frozenset({".cbz", ".zip"})
@@ -36,12 +38,16 @@ class Job:
         target: the file for the result.
         place: the target's path under the output folder, with slashes: the same on every machine.
         problem: why this job cannot be done, known before it starts.
+        variation: which of several colorings of the drawing this is, from 0 on.
+        data: the drawing itself, where it comes from a stream; the source is a name for messages then.
     """
 
     source: Path
     target: Path
     place: str = ""
     problem: PixelPainterError | None = None
+    variation: int = 0
+    data: bytes | None = field(default=None, repr=False)
 
     @property
     def is_archive(self) -> bool:
@@ -98,8 +104,8 @@ def plan_folder(
     """Return the jobs that color files and folders into one folder.
 
     A file goes to OUTPUT/NAME.png. A folder is searched with its sub-folders, and its tree mirrored:
-    under OUTPUT itself if it is the only source, else under OUTPUT/FOLDER. Hidden files and the
-    output folder are no input. Where two results would have one name, the drawing that has this name
+    under OUTPUT itself if it is the only source, else under OUTPUT/FOLDER. Hidden files, files with
+    hints, and the output folder are no input. Where two results would have one name, the drawing that has this name
     itself gets it and the others keep their suffix (``a.jpg`` beside ``a.png`` becomes ``a.jpg.png``).
 
     Args:
@@ -119,14 +125,16 @@ def plan_folder(
     not_drawings = {os.path.abspath(path) for path in exclude}  # noqa: PTH100 (no symlinks)
     for source in sources:
         if not source.is_dir():
-            found.setdefault(os.path.abspath(source), (source, Path(source.name)))  # noqa: PTH100
+            if not is_side_car(source):  # `*.png` in a shell names them too
+                found.setdefault(os.path.abspath(source), (source, Path(source.name)))  # noqa: PTH100
             continue
         if _same_file(source, output):
             raise OutputError(f"{output}: the output folder must not be the folder of the drawings")
         prefix = Path(source.resolve().name) if len(sources) > 1 else Path()
         files, unreadable = _find_files(source, output)
-        chosen = [file for file in files if _matches(file.relative_to(source).as_posix(), patterns)]
-        problems += unreadable or ([] if chosen else [_nothing_found(source, output, patterns)])
+        matching = [file for file in files if _matches(file.relative_to(source).as_posix(), patterns)]
+        chosen = [file for file in matching if not is_side_car(file)]
+        problems += unreadable or ([] if chosen else [_nothing_found(source, output, patterns, matching)])
         for file in chosen:
             absolute = os.path.abspath(file)  # noqa: PTH100
             if absolute not in not_drawings:
@@ -187,13 +195,27 @@ def _matches(path: str, patterns: Sequence[str]) -> bool:
     return not patterns or any(fnmatch.fnmatchcase(path if "/" in glob else name, glob) for glob in patterns)
 
 
-def _nothing_found(source: Path, output: Path, patterns: Sequence[str]) -> Job:
-    """Return a job whose problem is that a folder holds nothing to color."""
+def _nothing_found(source: Path, output: Path, patterns: Sequence[str], hints: Sequence[Path]) -> Job:
+    """Return a job whose problem is that a folder holds nothing to color, but maybe files with hints."""
     kinds = f" that match {' or '.join(patterns)}" if patterns else ""
-    suffixes = ", ".join(sorted(PICTURE_SUFFIXES | ARCHIVE_SUFFIXES))
-    return Job(
-        source, output, problem=InputError(f"{source}: there are no pictures{kinds} in this folder ({suffixes})")
-    )
+    reason = f"there are no pictures{kinds} in this folder ({', '.join(sorted(PICTURE_SUFFIXES | ARCHIVE_SUFFIXES))})"
+    if hints:
+        reason = f"there are only hints{kinds} in this folder (*{', *'.join(SIDE_CARS)}); put the drawings beside them"
+    return Job(source, output, problem=InputError(f"{source}: {reason}"))
+
+
+def plan_variations(jobs: Sequence[Job], count: int) -> list[Job]:
+    """Return the jobs that color each drawing several times, with a number from 1 on at the end of their names."""
+    drawings = {os.path.realpath(job.source) for job in jobs}
+    copies: list[Job] = []
+    for job, variation in itertools.product(jobs, range(count)):
+        target = job.target.with_stem(f"{job.target.stem}_{variation + 1}")
+        place = str(PurePosixPath(job.place).with_name(target.name)) if job.place else ""
+        problem = job.problem
+        if problem is None and os.path.realpath(target) in drawings:
+            problem = OutputError(f"{target}: the result would replace a drawing")
+        copies.append(dataclasses.replace(job, target=target, place=place, problem=problem, variation=variation))
+    return copies
 
 
 def _without_loss(jobs: list[Job]) -> list[Job]:

@@ -14,7 +14,9 @@ from pixelpainter import archives
 from pixelpainter.archives import color_archive, read_first_page
 from pixelpainter.colorize import Colorizer
 from pixelpainter.errors import InputError
+from pixelpainter.hints import Hint
 from pixelpainter.painter import Painter
+from pixelpainter.settings import Settings
 
 TIME = (2001, 2, 3, 4, 5, 6)
 
@@ -222,6 +224,17 @@ def test_missing(painter, tmp_path):
     refused(tmp_path / "b.cbz", painter, "No such file")
     (tmp_path / "c.cbz").mkdir()
     refused(tmp_path / "c.cbz", painter, "cannot be opened")
+
+
+def test_what_is_noted_about_a_page_names_it(plain_model, tmp_path):
+    black = io.BytesIO()
+    Image.fromarray(np.pad(np.zeros((60, 60), np.uint8), 12, constant_values=255)).save(black, "PNG")
+    book = pack(tmp_path / "book.cbz", {"1.png": encoded(page(1)), "ch/2.png": black.getvalue()})
+    settings = Settings(hints=(Hint(42, 42, (9, 9, 9)),), clean=False)
+    with (tmp_path / "out.cbz").open("x+b") as stream:
+        done = color_archive(book, stream, Painter(colorizer=Colorizer(plain_model, threads=1), settings=settings))
+    (note,) = done.notes
+    assert note.startswith("ch/2.png: 1 of 1 hints lie in lines")
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "1.png"])

@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -74,7 +75,6 @@ def test_version(command):
         ["colorize", "a.png", "--saturation", "nan"],
         ["colorize", "a.png", "--variations", "1"],
         ["colorize", "a.png", "--variations", "2", "--palette", "FF0000,00FF00"],
-        ["colorize", "a.png", "--variations", "2", "--dry-run"],
         ["colorize", "a.png", "--variations", "2", "-o", "-"],
     ],
 )
@@ -197,7 +197,10 @@ def test_palettes_reach_the_picture(command, drawings, hint_model, tmp_path):
     assert corner("--reference", tmp_path / "finished.png") == pytest.approx([200, 40, 60], abs=2)
     assert np.ptp(corner("--palette", "FF8000,3C5AC8", "--saturation", 0)) <= 1
     hinted = ["--hint", "10,10,FF8000,2000", "--palette", "D00000,0000D0"]
-    assert corner(*hinted, "--exact") == corner(*hinted) == pytest.approx([255, 128, 0], abs=2)
+    assert corner(*hinted) == pytest.approx([255, 128, 0], abs=2)
+    assert "exact" not in json.loads(load(tmp_path / "out.png").info["Settings"])
+    assert corner(*hinted, "--exact") == pytest.approx([255, 128, 0], abs=2)
+    assert json.loads(load(tmp_path / "out.png").info["Settings"])["exact"] is True
 
 
 def test_variations(command, drawings, hint_model, tmp_path):
@@ -222,7 +225,10 @@ def test_variations_of_a_folder(command, drawings, plain_model, tmp_path):
     for name in ("a.png", "sub/a_1.png"):
         (pages / name).write_bytes((drawings / "cat.png").read_bytes())
     arguments = ["colorize", pages, "-o", tmp_path / "out", "--model", plain_model, "--variations", 2]
+    dry = command(*arguments, "--dry-run").out.splitlines()
+    assert [line.rpartition("/")[2] for line in dry] == ["a_1.png", "a_2.png", "a_1_1.png", "a_1_2.png"]
     assert command(*arguments).err.splitlines()[-1] == "4 colored"
+    assert command(*arguments, "--dry-run").out.count("up to date: ") == 4
     assert tree(tmp_path / "out") == ["a_1.png", "a_2.png", "sub", "sub/a_1_1.png", "sub/a_1_2.png"]
     assert command(*arguments).err.splitlines()[-1] == "4 unchanged"
     assert command(*arguments, "--seed", 1).err.splitlines()[-1] == "4 colored"
@@ -247,12 +253,12 @@ def test_hints_that_color_nothing_are_noted(command, hint_model, tmp_path):
     pixels[20:180, 20:280] = 0
     Image.fromarray(pixels).save(tmp_path / "a.png")
     arguments = ["colorize", tmp_path / "a.png", "--model", hint_model, "--hint", "150,100,FF0000", "--overwrite"]
-    assert (
-        command(*arguments, "--no-clean")
-        .err.splitlines()[-1]
-        .endswith("1 of 1 hints lie in lines, with no paper near them, and color nothing")
-    )
-    assert command(*arguments, "--no-clean", "--quiet").err == ""
+    note = "1 of 1 hints lie in lines, with no paper near them, and color nothing"
+    (line,) = command(*arguments, "--no-clean").err.splitlines()
+    assert f"a_color.png ({note}, " in line
+    quiet = command(*arguments, "--no-clean", "--quiet", "--report", tmp_path / "run.jsonl")
+    assert (quiet.status, quiet.err) == (0, "")
+    assert json.loads((tmp_path / "run.jsonl").read_text())["notes"] == [note]
 
 
 def test_transparency_and_resolution_are_kept(command, drawings, plain_model, tmp_path):

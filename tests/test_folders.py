@@ -248,11 +248,42 @@ def test_a_dry_run_tells_the_fate_of_the_real_one(command, pages, plain_model, t
         (pages / "0.png", tmp_path / "new.png", "color"),
         (pages / "0.png", tmp_path / "there.png", "refused"),
         (pages / "0.png", tmp_path / "new.doc", "refused"),
+        (pages / "0.png", pages / "0.png", "refused"),
+        (pages / "0.png", tmp_path / "there.png", "color again"),
     ):
-        arguments = ["colorize", path, "-o", output, "--model", plain_model]
+        overwrite = ["--overwrite"] if expected == "color again" or output == path else []
+        arguments = ["colorize", path, "-o", output, "--model", plain_model, *overwrite]
         dry, real = command(*arguments, "--dry-run"), command(*arguments)
         assert dry.out.partition(":")[0] == expected
         assert dry.status == real.status
+
+
+def test_a_dry_run_knows_the_hints_beside_drawings(command, pages, plain_model, tmp_path):
+    def actions() -> list[str]:
+        done = command(*arguments, "--dry-run")
+        assert (done.err, done.status) == ("", int("refused" in done.out))
+        return [line.partition(":")[0] for line in done.out.splitlines()]
+
+    arguments = ["colorize", pages, "-o", tmp_path / "out", "--model", plain_model]
+    (pages / "1.hints.json").write_text('["10,10,FF0000"]')
+    assert command(*arguments).err.splitlines()[-1] == "5 colored"
+    assert actions() == ["up to date"] * 5
+    (pages / "1.hints.json").write_text('["10,10,0000FF"]')
+    assert actions() == ["up to date", "color again", *["up to date"] * 3]
+    (pages / "1.hints.json").write_text("none")
+    assert actions() == ["up to date", "refused", *["up to date"] * 3]
+    assert "1.hints.json: no list of hints" in command(*arguments, "--dry-run").out
+    assert command(*arguments).status == 1
+
+
+def test_a_folder_of_hints_alone(command, plain_model, tmp_path):
+    Image.new("RGBA", (9, 9), (255, 0, 0, 255)).save(tmp_path / "a.hints.png")
+    done = command("colorize", tmp_path, "-o", tmp_path / "out", "--model", plain_model)
+    assert done.status == 1
+    assert "there are only hints in this folder" in done.err.splitlines()[0]
+    named = command("colorize", *[tmp_path / "a.hints.png"] * 2, "-o", tmp_path / "out", "--model", plain_model)
+    assert (named.status, named.err.count("\n")) == (2, 1)
+    assert "a.hints.png holds the hints of a drawing; name the drawing" in named.err
 
 
 def test_patterns_and_formats(command, pages, plain_model, tmp_path):
@@ -391,6 +422,7 @@ from pixelpainter.batch import color_job, run_jobs
 from pixelpainter.colorize import Colorizer
 from pixelpainter.painter import Painter
 from pixelpainter.plan import Job
+from pixelpainter.results import Results
 
 def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
@@ -398,7 +430,7 @@ def resident() -> int:
 source, out, model = map(Path, sys.argv[1:])
 painter = Painter(colorizer=Colorizer(model, threads=1))
 jobs = (Job(source, out / f"{number}.jpg") for number in range(60))
-for number, result in enumerate(run_jobs(jobs, lambda job: color_job(job, painter), 2)):
+for number, result in enumerate(run_jobs(jobs, lambda job: color_job(job, painter, Results()), 2)):
     assert result.error is None, result.error
     if number == 20:
         before = resident()

@@ -183,11 +183,10 @@ def test_hints_beside_a_drawing_are_found(colorizer, tmp_path):
 def test_ten_thousand_hints_fit_every_format(colorizer):
     random = np.random.default_rng(0)
     hints = [Hint(*random.uniform(0, 60, 2), tuple(random.integers(0, 256, 3).tolist())) for _ in range(10_000)]
-    notes = []
-    painter = Painter(colorizer=colorizer, settings=Settings(hints=tuple(hints)), on_note=notes.append)
+    painter = Painter(colorizer=colorizer, settings=Settings(hints=tuple(hints)))
     for format in ("JPEG", "PNG", "WEBP"):
-        assert painter.paint(drawing(), "a.png", format).status == "colored"
-    assert notes == []
+        painted = painter.paint(drawing(), "a.png", format)
+        assert (painted.status, painted.notes) == ("colored", ())
 
 
 def test_hints_in_lines_are_noted(colorizer):
@@ -195,8 +194,6 @@ def test_hints_in_lines_are_noted(colorizer):
     page[10:80, 10:50] = 0
     stream = io.BytesIO()
     Image.fromarray(page).save(stream, "PNG")
-    notes = []
     settings = Settings(hints=(Hint(30, 45, (9, 9, 9)), Hint(3, 3, (9, 9, 9))))
-    painter = Painter(colorizer=colorizer, settings=settings, on_note=notes.append)
-    assert painter.paint(stream.getvalue(), "a.png", "PNG").status == "colored"
-    assert notes == ["a.png: 1 of 2 hints lie in lines, with no paper near them, and color nothing"]
+    painted = Painter(colorizer=colorizer, settings=settings).paint(stream.getvalue(), "a.png", "PNG")
+    assert painted.notes == ("1 of 2 hints lie in lines, with no paper near them, and color nothing",)

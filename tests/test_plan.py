@@ -5,7 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixelpainter.errors import OutputError
-from pixelpainter.plan import Job, name_results, parse_shard, plan_file, plan_folder, result_suffix, take_shard
+from pixelpainter.plan import (
+    Job,
+    name_results,
+    parse_shard,
+    plan_file,
+    plan_folder,
+    plan_variations,
+    result_suffix,
+    take_shard,
+)
 
 
 def touch(folder: Path, *names: str) -> Path:
@@ -36,6 +45,33 @@ def test_the_tree_is_mirrored_and_nothing_collides(tmp_path):
         "c.tiff": "c.png",
     }
     assert not any(job.problem for job in jobs)
+
+
+def test_hints_beside_drawings_are_no_drawings(tmp_path):
+    source = touch(tmp_path / "in", "a.png", "a.hints.png", "sub/b.hints.PNG")
+    assert places(plan_folder([source], tmp_path / "out"), source, tmp_path / "out") == {"a.png": "a.png"}
+    files = [source / "a.png", source / "a.hints.png"]
+    assert [job.source for job in plan_folder(files, tmp_path / "out")] == files[:1]
+    (job,) = plan_folder([source / "sub"], tmp_path / "out")
+    assert str(job.problem) == (
+        f"{source}/sub: there are only hints in this folder (*.hints.json, *.hints.png); put the drawings beside them"
+    )
+    (job,) = plan_folder([source], tmp_path / "out", patterns=["a.h*"])
+    assert "there are only hints that match a.h* in this folder" in str(job.problem)
+
+
+def test_variations_are_numbered_and_replace_no_drawing(tmp_path):
+    source = touch(tmp_path / "in", "a.png", "sub/b.jpg", "b.webp")
+    jobs = plan_variations(plan_folder([source], tmp_path / "out", format="keep"), 2)
+    assert [(job.place, job.variation) for job in jobs] == [
+        *(("a_1.png", 0), ("a_2.png", 1), ("b_1.webp", 0), ("b_2.webp", 1)),
+        *(("sub/b_1.jpg", 0), ("sub/b_2.jpg", 1)),
+    ]
+    assert all(job.target == tmp_path / "out" / job.place for job in jobs)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a_2.png").symlink_to(source / "a.png")
+    again = plan_variations(plan_folder([source], tmp_path / "out", format="keep"), 2)
+    assert [isinstance(job.problem, OutputError) for job in again] == [False, True, False, False, False, False]
 
 
 def test_the_output_inside_the_input_is_no_input(tmp_path):

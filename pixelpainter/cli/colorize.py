@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -16,7 +15,6 @@ import typer
 from pixelpainter.cli import options, progress
 from pixelpainter.cli.messages import print_error, print_note
 from pixelpainter.cli.options import STREAM, Destination, wrong
-from pixelpainter.errors import OutputError
 
 if TYPE_CHECKING:
     from pixelpainter.hints import Hint
@@ -72,97 +70,61 @@ def colorize(
         raise wrong("--print", "only one of --json, --print and a picture can go to stdout")
     if shard and destination != "tree":
         raise wrong("--shard", "only a folder, or several files, can be divided")
-    if palette is not None and reference is not None:
-        raise wrong("--reference", "a palette is given already; choose one of --palette and --reference")
-    if variations and (palette is not None or reference is not None):
-        raise wrong("--variations", "each variation has a palette of its own; leave --palette and --reference out")
-    if variations and (dry_run or destination == "stdout"):
-        raise wrong("--variations", "it works neither with --dry-run nor with stdout")
-    if exact and palette is None and reference is None and not variations:
-        raise wrong("--exact", "there are no colors to use; give --palette or --reference")
+    if variations and destination == "stdout":
+        raise wrong("--variations", "only one picture can go to stdout")
+    _check_colors(palette, reference, variations, exact=exact)
     # Imported here, so that --help and most usage errors wait for neither numpy nor onnxruntime.
     import cv2
 
     from pixelpainter import batch
-    from pixelpainter.atomic import clean_leftovers
     from pixelpainter.colorize import Colorizer, available_cpus
     from pixelpainter.painter import Painter
     from pixelpainter.plan import parse_shard
     from pixelpainter.records import Records
+    from pixelpainter.results import Results
     from pixelpainter.settings import Settings
 
+    (part,) = options.parsed("--shard", parse_shard, [shard] if shard else ()) or (None,)
+    plan = _plan(paths, output, destination, format, pattern or (), part, preview, variations)
     hints, strokes = _read_hints(hint or (), hints_file, max_pixels)
     palettes = _palettes(palette, reference, variations, seed, max_pixels)
-    (part,) = options.parsed("--shard", parse_shard, [shard] if shard else ()) or (None,)
-    plan = _plan(paths, output, destination, format, pattern or (), part, preview)
-    if variations:
-        plan = [copy for job in plan for copy in _copies(job, variations, plan)]
     cores = threads or available_cpus()
     workers, network_threads = batch.share_cores(cores, sum(cores if job.is_archive else 1 for job in plan), jobs)
     cv2.setNumThreads(network_threads)
     colorizer = Colorizer(model, threads=network_threads, device=device, background=True, quiet=quiet)
-    notes: list[str] = []
-    settings = [
-        Settings(
-            hints=hints,
-            strokes=strokes,
-            palette=swatches,
-            exact=exact,
-            saturation=saturation,
-            lines=lines,
-            clean=not no_clean,
-        )
-        for swatches in palettes
-    ]
-    painter = Painter(
-        colorizer=colorizer,
-        settings=settings[0],
-        colored=colored,
-        quality=quality,
-        max_pixels=max_pixels,
-        on_note=notes.append,
-    )
+    painter = Painter(colorizer=colorizer, colored=colored, quality=quality, max_pixels=max_pixels)
+    wanted = partial(Settings, hints=hints, strokes=strokes, saturation=saturation, lines=lines, clean=not no_clean)
+    painters = [dataclasses.replace(painter, settings=wanted(palette=swatches, exact=exact)) for swatches in palettes]
+    if paths[0] == Path(STREAM):
+        data = painter.read_stream(sys.stdin.buffer, "stdin")
+        plan = [dataclasses.replace(job, data=data) for job in plan]
     if destination == "tree" or dry_run:
         _ = colorizer.card  # a model that cannot be used is one error, not one per picture
     if preview:
         _check_preview(preview, plan, overwrite=overwrite)
     records = Records(Path(output), part) if output and destination == "tree" else None
+    results = Results(records=records, overwrite=overwrite, format=format)
     if dry_run:
-        raise typer.Exit(
-            progress.print_plan(plan, painter, records, overwrite=overwrite, format=format, as_json=as_json)
-        )
-    data = painter.read_stream(sys.stdin.buffer, "stdin") if paths[0] == Path(STREAM) else None
+        raise typer.Exit(progress.print_plan(plan, painters, results, as_json=as_json))
     if destination == "stdout":
-        data = painter.read(paths[0]) if data is None else data
-        beside = painter if paths[0] == Path(STREAM) else painter.beside(paths[0])
-        _color_to_stdout(data, str(plan[0].source), beside, format, quiet=quiet)
-        _print_notes(notes, quiet=quiet)
+        _color_to_stdout(plan[0], batch.painter_of(plan[0], painters), format, quiet=quiet)
         return
-    if records is not None:
-        clean_leftovers(dict.fromkeys(job.target.parent for job in plan))
     meter = progress.Meter()
-    color = partial(
-        batch.color_job,
-        records=records,
-        overwrite=overwrite,
-        format=format,
-        workers=workers,
-        data=data,
-        on_page=meter.advance,
-    )
-
-    painters = [dataclasses.replace(painter, settings=wanted) for wanted in settings]
-    painter_of = {job.target: painters[index % len(painters)] for index, job in enumerate(plan)}
-
-    def work(job: Job) -> batch.JobResult:
-        own = painter_of[job.target]
-        return color(job, own if data is not None or job.is_archive else own.beside(job.source))
-
     with records or nullcontext(), progress.open_report(report) as log:
-        results = batch.run_jobs(plan, work, workers)
-        tally = progress.watch(results, plan, meter, quiet=quiet, log=log, print_paths=print_paths)
-    _print_notes(notes, quiet=quiet)
+        done = batch.color_jobs(plan, painters, results, workers=workers, on_page=meter.advance)
+        tally = progress.watch(done, plan, meter, quiet=quiet, log=log, print_paths=print_paths)
     _finish(tally, preview, painter, quiet=quiet, as_json=as_json)
+
+
+def _check_colors(palette: str | None, reference: Path | None, variations: int | None, *, exact: bool) -> None:
+    """Refuse options for colors that contradict one another."""
+    if palette is not None and reference is not None:
+        raise wrong("--reference", "a palette is given already; choose one of --palette and --reference")
+    given = palette is not None or reference is not None
+    if variations and given:
+        raise wrong("--variations", "each variation has a palette of its own; leave --palette and --reference out")
+    if exact and not (given or variations):
+        raise wrong("--exact", "there are no colors to use; give --palette or --reference")
 
 
 def _read_hints(
@@ -205,54 +167,37 @@ def _plan(
     patterns: Sequence[str],
     part: tuple[int, int] | None,
     preview: Path | None,
+    variations: int | None,
 ) -> list[Job]:
     """Return the jobs of this run, and of its part if there are several."""
     from pixelpainter import plan
     from pixelpainter.hints import is_side_car
 
+    if all(is_side_car(path) for path in paths):
+        raise wrong("PATH", f"{paths[0]} holds the hints of a drawing; name the drawing")
     if destination in ("file", "stdout"):
         target = None if destination == "stdout" else output
         source = Path("stdin") if paths[0] == Path(STREAM) else paths[0]  # a name for messages
-        if is_side_car(source):
-            raise wrong("PATH", f"{source} holds the hints of a drawing; name the drawing")
-        return [plan.plan_file(source, Path(target) if target else None, format)]
-    assert output is not None
-    exclude = [] if preview is None else [preview]
-    jobs = plan.plan_folder(paths, Path(output), format=format, patterns=patterns, exclude=exclude)
-    jobs = [job for job in jobs if not is_side_car(job.source)]
-    if part is None:
-        return jobs
-    return plan.take_shard(jobs, part)
+        jobs = [plan.plan_file(source, Path(target) if target else None, format)]
+    else:
+        assert output is not None
+        exclude = [] if preview is None else [preview]
+        jobs = plan.plan_folder(paths, Path(output), format=format, patterns=patterns, exclude=exclude)
+    if part is not None:
+        jobs = plan.take_shard(jobs, part)
+    return plan.plan_variations(jobs, variations) if variations else jobs
 
 
-def _copies(job: Job, count: int, plan: Sequence[Job]) -> list[Job]:
-    """Return the jobs of the variations of one drawing, with a number at the end of their names."""
-    drawings = {os.path.realpath(other.source) for other in plan}
-    copies: list[Job] = []
-    for number in range(1, count + 1):
-        target = job.target.with_stem(f"{job.target.stem}_{number}")
-        place = str(PurePosixPath(job.place).with_name(target.name)) if job.place else ""
-        problem = job.problem
-        if problem is None and os.path.realpath(target) in drawings:
-            problem = OutputError(f"{target}: the result would replace a drawing")
-        copies.append(dataclasses.replace(job, target=target, place=place, problem=problem))
-    return copies
-
-
-def _print_notes(notes: Sequence[str], *, quiet: bool) -> None:
-    """Print what the user should know about results, after the run: a bar or a line may be in the way during it."""
-    if not quiet:
-        for note in notes:
-            print_note(note)
-
-
-def _color_to_stdout(data: bytes, name: str, painter: Painter, format: FormatName | None, *, quiet: bool) -> None:
+def _color_to_stdout(job: Job, painter: Painter, format: FormatName | None, *, quiet: bool) -> None:
     """Color one picture and write it to stdout."""
     from pixelpainter.imaging import SAVE_SUFFIXES
 
-    painted = painter.paint(data, name, None if format == "keep" else SAVE_SUFFIXES[f".{format or 'png'}"])
-    if painted.status != "colored" and not quiet:
-        print_note(f"{name}: already colored, {painted.status}")
+    data = painter.read(job.source) if job.data is None else job.data
+    painted = painter.paint(data, str(job.source), None if format == "keep" else SAVE_SUFFIXES[f".{format or 'png'}"])
+    already = () if painted.status == "colored" else (f"already colored, {painted.status}",)
+    if not quiet:
+        for note in already + painted.notes:
+            print_note(f"{job.source}: {note}")
     sys.stdout.buffer.write(painted.data)
     sys.stdout.buffer.flush()
 

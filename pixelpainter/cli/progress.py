@@ -18,18 +18,18 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from pixelpainter.cli.messages import one_line, print_error, print_note
-from pixelpainter.errors import InputError, OutputError
+from pixelpainter.errors import InputError, OutputError, PixelPainterError
 
 if TYPE_CHECKING:
     from pixelpainter.batch import JobResult
     from pixelpainter.painter import Painter
-    from pixelpainter.plan import FormatName, Job
-    from pixelpainter.records import Records
+    from pixelpainter.plan import Job
+    from pixelpainter.results import Results
 
 Log = Callable[["JobResult"], None]
 
 _SHOWN_FAILURES = 20
-_PLAN_WORDS = {"missing": "color", "outdated": "color again", "current": "up to date", "foreign": "refused"}
+_PLAN_WORDS = {"missing": "color", "outdated": "color again", "current": "up to date"}
 
 
 @dataclass
@@ -203,25 +203,17 @@ def print_summary(tally: Tally) -> None:
     typer.echo(json.dumps({**counts, "seconds": round(tally.seconds, 3), "failures": tally.failures}))
 
 
-def print_plan(
-    plan: Sequence[Job],
-    painter: Painter,
-    records: Records | None,
-    *,
-    overwrite: bool,
-    format: FormatName | None,
-    as_json: bool,
-) -> int:
+def print_plan(plan: Sequence[Job], painters: Sequence[Painter], results: Results, *, as_json: bool) -> int:
     """Print what a run would do on stdout. Returns the exit status: 1 if something would fail."""
-    from pixelpainter.batch import state_of
+    from pixelpainter.batch import painter_of
 
     entries: list[dict[str, Any]] = []
     for job in plan:
-        state = "foreign" if job.problem else state_of(job, painter, records, format)
-        if overwrite and not job.problem and state != "missing":
-            state = "outdated"
-        reason = str(job.problem) if job.problem else "exists already; use --overwrite" if state == "foreign" else None
-        action = _PLAN_WORDS[state]
+        reason = None
+        try:
+            action = _PLAN_WORDS[results.state(job, painter_of(job, painters))]
+        except PixelPainterError as error:
+            action, reason = "refused", str(error)
         entries.append({"path": str(job.source), "output": str(job.target), "action": action, "reason": reason})
         if not as_json:
             suffix = f" ({reason})" if reason else ""
