@@ -20,10 +20,11 @@ def explain(error: BaseException, model: HubFile) -> str:
     from huggingface_hub import constants, errors
 
     host = constants.ENDPOINT
+    if isinstance(error, errors.LocalEntryNotFoundError | ValueError) and error.__cause__ is not None:
+        # All that these two say is that the request failed. Older clients take the first for an answer of the Hub.
+        return explain(error.__cause__, model)
     if isinstance(error, errors.HfHubHTTPError):
         return _explain_answer(error, model, host)
-    if isinstance(error, errors.LocalEntryNotFoundError | ValueError) and error.__cause__ is not None:
-        return explain(error.__cause__, model)  # all that these two say is that the request failed
     if isinstance(error, errors.OfflineModeIsEnabled):
         return f"not in the cache {constants.HF_HUB_CACHE}, and HF_HUB_OFFLINE forbids to go online; unset it once"
     if isinstance(error, errors.HFValidationError):
@@ -37,7 +38,7 @@ def explain(error: BaseException, model: HubFile) -> str:
         return f"{host} cannot be reached ({_first_line(error)}); check the connection and HF_ENDPOINT"
     if kinds & {"TransportError", "ChunkedEncodingError"} or "Consistency check failed" in str(error):
         reason = _first_line(error).partition(" (")[0]
-        return f"the connection to {host} broke off ({reason}); nothing of the file was kept: try again"
+        return f"the connection to {host} broke off ({reason}); what came of the file is not used: try again"
     if kinds & {"FileMetadataError"}:
         return f"{host} does not answer like a Hugging Face Hub; check HF_ENDPOINT and the proxy"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
