@@ -8,9 +8,11 @@ from inspect import signature
 import huggingface_hub
 import pytest
 import torch
+import typer
 from conftest import HINT_CARD, PLAIN_CARD
 from tiny import hints_config, make_cache
 
+from pixelpainter.colorize import Colorizer
 from pixelpainter.errors import ModelError
 from pixelpainter.models import HubFile
 from pixelpainter.publish import make_readme, publish
@@ -129,8 +131,12 @@ def test_export_uploads_what_it_wrote(command, run_folder, hub_calls, tmp_path, 
     module = importlib.import_module("pixelpainter.cli.export")
     monkeypatch.setattr(module, "load_calibration", lambda calibration, side: make_cache(2, side))
     output = tmp_path / "net.onnx"
-    done = command("export", run_folder, "-o", output, "--push-to-hub", "painter/models", "--licence", "MIT")
+    options = ("--licence", "MIT", "--default-palette", "3C5AC8:1,FF8000:3")
+    done = command("export", run_folder, "-o", output, "--push-to-hub", "painter/models", *options)
     assert done.status == 0, done.err
+    first, second, *rest = Colorizer(output, threads=1).card.default_palette
+    assert first == pytest.approx((1, 128 / 127.5 - 1, -1, 0.75), abs=1e-6) and second[3] == 0.25
+    assert set(rest) == {(0, 0, 0, 0)}
     assert hub_calls[0] == ("repo", "painter/models", True, True)
     assert hub_calls[1][2]["net.onnx"] == output.read_bytes()
     assert b"license: mit" in hub_calls[1][2]["README.md"]
@@ -142,3 +148,11 @@ def test_export_uploads_what_it_wrote(command, run_folder, hub_calls, tmp_path, 
 def test_export_refuses_before_it_works(command, tmp_path, arguments, hub_calls):
     done = command("export", tmp_path / "none", *arguments)
     assert done.status == 2 and hub_calls == []
+
+
+@pytest.mark.parametrize(("text", "colors"), [("3C5AC8,nothing", 6), ("none.gpl", 6), ("3C5AC8,FF8000", 0)])
+def test_a_default_palette_that_is_none(text, colors):
+    module = importlib.import_module("pixelpainter.cli.export")
+    assert module._read_palette("", colors) == ()
+    with pytest.raises(typer.BadParameter):
+        module._read_palette(text, colors)

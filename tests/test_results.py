@@ -73,3 +73,6 @@ def test_only_what_is_meant_is_replaced(job, painter):
     assert job.target.read_bytes() == b"mine"
     store(Results(), job, painter, replace=True)
     assert job.target.read_bytes() == b"result"
+    job.target.write_bytes(b"appeared meanwhile")
+    store(Results(overwrite=True), job, painter)
+    assert job.target.read_bytes() == b"result"

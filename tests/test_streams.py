@@ -133,3 +133,13 @@ def test_the_name_says_the_format(command, drawings, plain_model, tmp_path, form
         "colorize", tmp_path / "cat.tif", "-o", tmp_path / f"x{suffix}", "--model", plain_model, "--format", format
     )
     assert done.status == 0
+
+
+def test_stdin_knows_no_hints_beside_it_but_variations(command, drawings, hint_model, stdin, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "stdin.hints.json").write_text("these are nobody's")
+    stdin((drawings / "cat.png").read_bytes())
+    done = command("colorize", "-", "-o", tmp_path / "cat.png", "--model", hint_model, "--variations", 3)
+    assert (done.status, done.out) == (0, ""), done.err
+    results = {(tmp_path / f"cat_{number}.png").read_bytes() for number in (1, 2, 3)}
+    assert len(results) == 3

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pixelpainter.card import Precision
+from pixelpainter.cli.extras import require_training_packages
 from pixelpainter.cli.messages import print_note
 from pixelpainter.cli.pictures import load_calibration
-from pixelpainter.errors import DataError, MissingExtraError, OutputError
+from pixelpainter.errors import DataError, OutputError
 from pixelpainter.models import is_bare_repository
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ def export(
     default_palette: Annotated[
         str,
         typer.Option(
-            metavar="RRGGBB:SHARE,...", help="Palette the model uses when the user gives none, largest share first."
+            metavar="COLORS", help="Palette the model uses when the user gives none; as `colorize --palette`."
         ),
     ] = "",
     best: Annotated[
@@ -63,8 +65,7 @@ def export(
     nothing is written, and nothing is uploaded.
     """
     _check_upload(push_to_hub, output)
-    for package in ("torch", "onnx"):
-        _require(package)
+    require_training_packages("export", "torch", "onnx")
     from pixelpainter.export import export as export_model
     from pixelpainter.export import make_card
     from pixelpainter.train.checkpoint import BEST
@@ -76,11 +77,8 @@ def export(
     for message in messages:
         print_note(message)
     sources = _read_credits(credits)
-    card = make_card(checkpoint, precision, licence, sources, _parse_palette(default_palette))
-    if len(card.default_palette) not in (0, card.palette):
-        raise typer.BadParameter(
-            f"{len(card.default_palette)} colors, this network reads {card.palette}", param_hint="--default-palette"
-        )
+    card = make_card(checkpoint, precision, licence, sources)
+    card = dataclasses.replace(card, default_palette=_read_palette(default_palette, card.palette))
     proof = export_model(generator, checkpoint, card, load_calibration(calibration, card.size), output)
     _print_table(output, card, proof)
     if push_to_hub is not None:
@@ -105,13 +103,6 @@ def _upload(output: Path, card: ModelCard, repo: str, public: bool) -> None:
     print_note(f"use it with  --model {publication.home}  (SHA-256 {publication.home.sha256})")
 
 
-def _require(package: str) -> None:
-    try:
-        __import__(package)
-    except ImportError as error:
-        raise MissingExtraError("export", "train", package) from error
-
-
 def _read_credits(file: Path | None) -> list[str]:
     if file is None:
         return []
@@ -121,16 +112,22 @@ def _read_credits(file: Path | None) -> list[str]:
         raise DataError(f"{file}: cannot be read as text ({error})") from error
 
 
-def _parse_palette(text: str) -> tuple[tuple[float, float, float, float], ...]:
-    rows = []
-    for item in filter(None, text.split(",")):
-        color, _, share = item.strip().lstrip("#").partition(":")
-        try:
-            red, green, blue = bytes.fromhex(color)
-            rows.append((red / 127.5 - 1, green / 127.5 - 1, blue / 127.5 - 1, float(share)))
-        except ValueError as error:
-            raise typer.BadParameter(f"{item!r}: write RRGGBB:SHARE", param_hint="--default-palette") from error
-    return tuple(rows)
+def _read_palette(text: str, colors: int) -> tuple[tuple[float, float, float, float], ...]:
+    """Return a palette as a model card has it. Raises BadParameter."""
+    if not text:
+        return ()
+    if not colors:
+        raise typer.BadParameter("this network reads no palette", param_hint="--default-palette")
+    from pixelpainter.palette import code_of_swatches
+    from pixelpainter.palette_files import read_palette
+
+    try:
+        swatches = read_palette(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--default-palette") from error
+    return tuple(
+        (r, g, b, share) for r, g, b, share in code_of_swatches(swatches, colors).astype(float).round(6).tolist()
+    )
 
 
 def _print_table(output: Path, card: ModelCard, proof: Proof) -> None:

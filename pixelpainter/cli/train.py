@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shlex
 import signal
@@ -13,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from pixelpainter.card import SystemName
+from pixelpainter.cli.extras import require_training_packages
 from pixelpainter.cli.messages import print_note
 from pixelpainter.cli.pictures import load_training_data
-from pixelpainter.errors import MissingExtraError, TrainingError
+from pixelpainter.errors import TrainingError
 
 if TYPE_CHECKING:
     import torch
@@ -137,7 +137,7 @@ def train(
         if name
         not in {"data", "synthetic", "layout", "validation", "strict", "init", "run", "fresh", "cache", "device"}
     }
-    _require_packages()
+    require_training_packages("train", "torch", "skimage", "tensorboard")
     import torch
 
     from pixelpainter.train.config import make_config
@@ -167,13 +167,6 @@ def train(
         print_note(f"Stopped and saved at step {started.state.step}. {how}")
         raise typer.Exit(130)
     print_note(f"Done. Next: pixelpainter export {shlex.quote(str(folder))}")
-
-
-def _require_packages() -> None:
-    """Look for all packages of the extra now, not after hours at the first checkpoint."""
-    for package, name in (("torch", "torch"), ("skimage", "scikit-image"), ("tensorboard", "tensorboard")):
-        if importlib.util.find_spec(package) is None:
-            raise MissingExtraError("train", "train", name)
 
 
 def _parse_mix(items: list[str]) -> dict[str, float]:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from pixelpainter import metrics
 from pixelpainter.card import ModelCard
+from pixelpainter.palette import swatches_of_code
 from pixelpainter.train.cache import Cache, build_cache
 from pixelpainter.train.pairs import Pair
 from pixelpainter.train.sources import find_pairs
@@ -88,8 +89,7 @@ def main() -> None:
     print(f"{len(cache.names)} drawings of {len(every.names)} pictures; PSNR in dB, colorfulness over the truth's")
     shown = [scored[0], *sorted(scored[1:], key=lambda row: -row[0])[:BEST_SHOWN]]
     for decibel, ratio, name, palette in shown:
-        colors = ((palette[:, :3] + 1) * 127.5).round().astype(int)
-        text = ",".join(f"{r:02x}{g:02x}{b:02x}:{s:.3f}" for (r, g, b), s in zip(colors, palette[:, 3], strict=True))
+        text = ",".join(f"{bytes(swatch.color).hex()}:{swatch.share:.3f}" for swatch in swatches_of_code(palette))
         print(f"{decibel:6.2f} {ratio:5.2f}  {name:50} {text}")
 
 
