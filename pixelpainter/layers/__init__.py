@@ -1,0 +1,8 @@
+"""A colored drawing as layers, for programs that artists paint with: OpenRaster, Photoshop, or single PNG files."""
+
+from __future__ import annotations
+
+from pixelpainter.layers.files import LayerFormat, save_layers
+from pixelpainter.layers.stack import Blend, Layer, build_layers, composite
+
+__all__ = ["Blend", "Layer", "LayerFormat", "build_layers", "composite", "save_layers"]
