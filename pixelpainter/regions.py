@@ -24,9 +24,9 @@ Indices = NDArray[np.intp]
 
 LINE_CONTRAST = 0.8  # a pixel darker than this share of the paper around it belongs to a line ...
 LEAST_CONTRAST = 24  # ... if it is also darker by that many levels: black areas have noise
-PAPER_SHARE = 1 / 64  # of the picture's side: lines are narrower than this, so that it shows the paper around them
+PAPER_SHARE, PAPER_PX = 1 / 32, 15  # of the picture's side, and at least: lines are narrower than this
 WIDER = 1.5  # times as far from the lines in the middle of a region than in a gap, at least ...
-WIDER_PX = 0.5  # ... and this much more: distances are those of pixels
+WIDER_PX = 1.0  # ... and this much more: distances are those of pixels
 STEP_PX, STEP_SHARE = 0.5, 0.15  # from one radius to the next: the larger of both
 SMALLEST_PX = 9  # area of the smallest region; less is a pore in a line
 DOT_SIZE = 1.5  # times the gap and part of it: dots whose spaces could be gaps are about as wide as these
@@ -64,8 +64,9 @@ def find_paper(ink: Bytes, gap: int = 0) -> Bytes:
 
     The inside of a wide gray or black area is paper too, its border is a line; so are dots about as wide as ``gap``.
     """
-    soft = np.minimum(ink, cv2.blur(ink, (3, 3)))  # closes the pores of pencil lines, keeps thin lines
-    side = max(3, round(float(np.sqrt(ink.size)) * PAPER_SHARE) | 1)
+    # Half blurred, the pores of pencil lines close, and a clear pixel beside a line stays clear.
+    soft = cv2.min(ink, cv2.addWeighted(ink, 0.5, cv2.blur(ink, (3, 3)), 0.5, 0))
+    side = max(PAPER_PX, round(float(np.sqrt(ink.size)) * PAPER_SHARE) | 1)
     around = cv2.dilate(ink, np.ones((side, side), np.uint8))
     darkness = cv2.subtract(around, soft)
     line = np.asarray((darkness > around * np.float32(1 - LINE_CONTRAST)) & (darkness >= LEAST_CONTRAST)).view(np.uint8)
@@ -102,6 +103,7 @@ def _cores(paper: Bytes, gap: int) -> tuple[Numbers, int]:
     heights = distance.ravel()[peaks]
     markers, count = np.zeros(paper.shape, np.int32), 0
     above: tuple[Numbers, Floats, Flags, Numbers] | None = None
+    largest = 0.0  # radius that the places where areas meet may have
     for radius in _radii(gap):
         areas, labels = _numbered(distance > radius)
         at_peaks = labels.ravel()[peaks]
@@ -112,13 +114,13 @@ def _cores(paper: Bytes, gap: int) -> tuple[Numbers, int]:
             now_in = np.zeros(len(upper_widest), np.int32)
             now_in[upper_at_peaks] = at_peaks
             now_in[0] = 0
-            region = upper_done | (upper_widest >= WIDER * radius + WIDER_PX)
+            region = upper_done | (upper_widest >= WIDER * largest + WIDER_PX)
             region[0] = False
             met = region & (np.bincount(now_in[region], minlength=areas)[now_in] > 1)
             count = _mark(markers, upper, met & ~upper_done, count)
             done[now_in[met | upper_done]] = True
             done[0] = False
-        above = labels, widest, done, at_peaks
+        above, largest = (labels, widest, done, at_peaks), radius
     assert above is not None
     labels, _, done, _ = above
     alone = ~done & (np.bincount(labels.ravel(), minlength=len(done)) >= SMALLEST_PX)
