@@ -19,6 +19,8 @@ from hub_server import COMMIT, serve_hub
 from test_hub import save_with_outside_data, settings
 from test_lazy_imports import COMMAND, NOT_FOR_HELP, loaded
 
+from pixelpainter.models import REFERENCE_SYNTAX
+
 FILLED = """
 import os
 from pixelpainter import models
@@ -49,27 +51,29 @@ def pixelpainter(tmp_path, plain_model):
                 check=False,
             )
 
-        def start_on_terminal(*arguments, **more):
+        def start_on_terminal(*arguments, whole=False, **more):
             environment = settings(tmp_path / "cache", server.address) | given | more
-            return Terminal([sys.executable, "-c", FILLED, *map(str, arguments)], environment)
+            return Terminal([sys.executable, "-c", FILLED, *map(str, arguments)], environment, whole=whole)
 
         run.server, run.start_on_terminal = server, start_on_terminal
         yield run
 
 
 class Terminal:
-    """A program whose stderr is a terminal of 100 columns."""
+    """A program whose stderr, and stdout if it is `whole`, is a terminal of 80 columns."""
 
-    def __init__(self, call: list[str], environment: dict[str, str]) -> None:
+    def __init__(self, call: list[str], environment: dict[str, str], *, whole: bool) -> None:
         import fcntl
         import pty
         import struct
         import termios
 
         self.terminal, end = pty.openpty()
-        fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
-        environment = environment | {"TERM": "xterm"}
-        self.process = subprocess.Popen(call, env=environment, stdout=subprocess.PIPE, stderr=end, text=True)
+        fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 80, 0, 0))
+        environment = {name: value for name, value in environment.items() if name != "COLUMNS"} | {"TERM": "xterm"}
+        self.process = subprocess.Popen(
+            call, env=environment, stdout=end if whole else subprocess.PIPE, stderr=end, text=True
+        )
         os.close(end)
         self.shown = ""
         self.reader = threading.Thread(target=self._read)
@@ -93,11 +97,11 @@ class Terminal:
             time.sleep(0.02)
 
     def finish(self) -> tuple[int, str, list[str]]:
-        """Wait for the end. Returns exit status, stdout, and the lines that stay on the terminal, with their past."""
+        """Wait for the end. Returns exit status, stdout, and the lines that stay on the terminal, with their past and without style."""
         out, _ = self.process.communicate(timeout=300)
         self.reader.join()
         os.close(self.terminal)
-        return self.process.returncode, out, self.shown.split("\r\n")
+        return self.process.returncode, out, re.sub(r"\x1b\[[\d;]*[A-Za-z]", "", self.shown).split("\r\n")
 
 
 def test_a_first_run(pixelpainter, drawings, tmp_path):
@@ -136,7 +140,7 @@ def test_first_use_on_a_terminal(pixelpainter, drawings, tmp_path):
     assert (status, out, rest) == (0, "", [""])
     assert announced.startswith("downloading painter/models@main:model.onnx (0.2 MB) from http://127.0.0.1:")
     states = [state for state in bar.split("\r") if state]
-    assert all(state.startswith("model.onnx: ") and len(state) <= 100 for state in states)
+    assert all(state.startswith("model.onnx: ") and len(state) <= 80 for state in states)
     percents = [int(percent) for state in states for percent in re.findall(r"(\d+)%", state)]
     assert percents[0] == 0 and percents[-1] == 100 and 0 < percents[len(percents) // 2] < 100
     assert result.startswith(f"{drawings / 'cat.png'} -> {tmp_path / 'cat.png'} (")
@@ -247,6 +251,15 @@ def test_list(command):
     assert done.status == 0
     assert "bundled" in done.out and "pix2pix" in done.out
     assert done.err.startswith("pix2pix: this model is not published yet") and done.err.count("\n") == 1
+    assert all(line == line.rstrip() != "" for line in done.out.splitlines())  # it is read by programs
+
+
+@on_terminals
+def test_a_table_fits_the_terminal(pixelpainter):
+    status, _, lines = pixelpainter.start_on_terminal("models", "list", whole=True).finish()
+    table = [line for line in lines if line.strip()]
+    assert status == 0 and "bundled" in table[2] and max(map(len, table)) <= 80
+    assert not any(COMMIT in line for line in table)  # the name of its home is folded
 
 
 def test_info(command, plain_model):
@@ -255,8 +268,22 @@ def test_info(command, plain_model):
     assert record["sha256"] == hashlib.sha256(plain_model.read_bytes()).hexdigest()
     done = command("models", "info", plain_model)
     assert done.status == 0
-    for words in ("pix2pix", record["sha256"], str(plain_model), "fp32"):
-        assert words in done.out
+    shown = dict(re.split(r" {2,}", line.strip(), maxsplit=1) for line in done.out.splitlines())
+    size = f"{plain_model.stat().st_size / 1e6:.1f} MB"
+    wanted = {
+        "file": str(plain_model),
+        "file size": size,
+        "SHA-256": record["sha256"],
+        "size": "64",
+        "precision": "fp32",
+    }
+    assert wanted.items() <= shown.items()
+
+
+@pytest.mark.parametrize("arguments", [("colorize",), ("models", "pull")])
+def test_help_shows_how_names_are_written(command, monkeypatch, arguments):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert REFERENCE_SYNTAX in command(*arguments, "--help").out
 
 
 def test_files_are_models_too(command, plain_model, tmp_path):

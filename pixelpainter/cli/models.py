@@ -18,7 +18,8 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 Name = Annotated[
     str,
     typer.Argument(
-        metavar="NAME", help="A name of `pixelpainter models list`, or owner/repo[@revision][:file] on the Hub."
+        metavar="NAME",  # the backslash: [@...] would be rich's markup
+        help="A name of `pixelpainter models list`, or owner/repo\\[@revision][:file] on the Hub.",
     ),
 ]
 NameOrFile = Annotated[
@@ -82,8 +83,8 @@ def info(name: NameOrFile, as_json: Json = False) -> None:
     if as_json:
         typer.echo(json.dumps(record, indent=2))
         return
-    facts = {"file": file, "size": f"{record['bytes'] / 1e6:.1f} MB", "SHA-256": record["sha256"], **card}
-    shown = [(key.replace("_", " "), _in_words(value)) for key, value in facts.items() if value not in ("", ())]
+    facts = {"file": file, "file size": f"{record['bytes'] / 1e6:.1f} MB", "SHA-256": record["sha256"], **card}
+    shown = [(key.replace("_", " "), _in_words(value)) for key, value in facts.items() if value not in ("", (), {})]
     _print_table(("", ""), shown)
 
 
@@ -91,7 +92,7 @@ def info(name: NameOrFile, as_json: Json = False) -> None:
 def verify(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME|FILE]...", help="Default: the named models that are here.", show_default=False),
+        typer.Argument(metavar="NAME|FILE", help="Default: the named models that are here.", show_default=False),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -167,18 +168,22 @@ def _in_words(value: Any) -> str:
 
 
 def _print_table(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table on stdout; only as plain columns if that is no terminal."""
+    """Print a table on stdout; in whole lines without blanks at their ends if that is no terminal."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=10_000)  # programs that read it need whole lines
     table = Table(box=box.SIMPLE_HEAD, show_header=any(titles), pad_edge=False)
     for title in titles:
         table.add_column(title, overflow="fold")
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row))  # Text: a bracket in a name is no markup
-    console.print(table)
+    console = Console()
+    if console.is_terminal:
+        console.print(table)
+        return
+    wide = Console(width=10_000)
+    with wide.capture() as capture:
+        wide.print(table)
+    typer.echo("\n".join(line.rstrip() for line in capture.get().splitlines() if line.strip()))

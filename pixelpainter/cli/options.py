@@ -194,7 +194,7 @@ Model = Annotated[
     str | None,
     typer.Option(
         metavar="MODEL",
-        help="ONNX file, name (`pixelpainter models list`), or owner/repo[@revision][:file] on the Hugging Face Hub. "
+        help="ONNX file, name (`pixelpainter models list`), or owner/repo\\[@revision][:file] on the Hugging Face Hub. "
         "Default: $PIXELPAINTER_MODEL, or the one in the package.",
         rich_help_panel=MACHINE,
     ),
