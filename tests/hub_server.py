@@ -30,7 +30,7 @@ class HubServer(ThreadingHTTPServer):
         fault: "" or what goes wrong: a status such as "500", "gated", "silent" (no answer), "no hub" (answers as
             other servers do), "no content" (the other host answers 500), "short" (half of the content, and says so),
             "drop" (the first content breaks off), "cut" (every content does, before the first byte), "other" (other
-            bytes of the same number), "slow", "huge" (says that the file has an exabyte).
+            bytes of the same number), "slow", "stuck" (stops early), "huge" (says that the file has an exabyte).
     """
 
     daemon_threads = True
@@ -154,6 +154,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body[place : place + 8192])
             if fault == "slow":
                 time.sleep(0.05)
+            if fault == "stuck":
+                self.server.released.wait(60)
 
 
 @contextmanager
