@@ -150,7 +150,7 @@ def test_export_refuses_before_it_works(command, tmp_path, arguments, hub_calls)
     assert done.status == 2 and hub_calls == []
 
 
-@pytest.mark.parametrize(("text", "colors"), [("3C5AC8,nothing", 6), ("none.gpl", 6), ("3C5AC8,FF8000", 0)])
+@pytest.mark.parametrize(("text", "colors"), [("3C5AC8,nothing", 6), ("nothing", 6), ("3C5AC8,FF8000", 0)])
 def test_a_default_palette_that_is_none(text, colors):
     module = importlib.import_module("pixelpainter.cli.export")
     assert module._read_palette("", colors) == ()
