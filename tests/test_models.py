@@ -281,10 +281,10 @@ def test_info(command, plain_model):
     assert wanted.items() <= shown.items()
 
 
-@pytest.mark.parametrize("arguments", [("colorize",), ("models", "pull")])
-def test_help_shows_how_names_are_written(command, monkeypatch, arguments):
+def test_help_shows_how_names_are_written(command, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
-    assert REFERENCE_SYNTAX in command(*arguments, "--help").out
+    assert re.search(rf"--model +MODEL .*{re.escape(REFERENCE_SYNTAX)} on", command("colorize", "--help").out)
+    assert re.search(rf" NAME .*{re.escape(REFERENCE_SYNTAX)} on", command("models", "pull", "--help").out)
 
 
 def test_files_are_models_too(command, plain_model, tmp_path):
