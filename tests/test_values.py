@@ -1,5 +1,6 @@
 """Values that skip typer's conversion are what typer would have made of them."""
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -65,6 +66,35 @@ def test_a_missing_function_is_no_error(monkeypatch):
     monkeypatch.delattr(typer.core, "build_runtime_param", raising=False)
     values.skip_pydantic()
     assert not hasattr(typer.core, "build_runtime_param")
+
+
+@dataclasses.dataclass(frozen=True)
+class MoreNeeded:
+    """What typer's class may look like one day."""
+
+    parameter_info: object
+    annotation: object
+    descriptor: object
+    more: object
+
+    def coerce(self, value, param, ctx):
+        raise AssertionError("this is never made")
+
+
+@dataclasses.dataclass
+class NotFrozen:
+    """Another."""
+
+
+@pytest.mark.skipif(not hasattr(typer.core, "build_runtime_param"), reason="this typer needs no pydantic")
+@pytest.mark.parametrize("changed", [MoreNeeded, NotFrozen])
+def test_a_typer_that_was_changed_does_all_itself(changed, monkeypatch):
+    monkeypatch.setattr(typer.core, "build_runtime_param", typer._coercion.build_runtime_param)
+    monkeypatch.setattr(typer._coercion, "RuntimeParam", changed)
+    values.skip_pydantic()
+    seen: list = []
+    run(["a.png", "--count", "7"], seen)
+    assert seen == [([Path("a.png")], None, None, "a", 7, 0.5, None, None, False)]
 
 
 @pytest.mark.parametrize(("value", "annotation"), [("1", int), ("c", Literal["a"]), ([1], list[str]), (b"x", str)])
