@@ -22,8 +22,8 @@ Floats = NDArray[np.float32]
 Flags = NDArray[np.bool_]
 Indices = NDArray[np.intp]
 
-LINE_CONTRAST = 0.8  # a pixel darker than this share of the paper around it belongs to a line ...
-LEAST_CONTRAST = 24  # ... if it is also darker by that many levels: black areas have noise
+LINE_CONTRAST = 0.2  # a pixel that is darker than the paper around it by this share belongs to a line ...
+LEAST_CONTRAST = 16  # ... if it is also darker by that many levels: black areas have noise
 PAPER_SHARE, PAPER_PX = 1 / 32, 15  # of the picture's side, and at least: lines are narrower than this
 WIDER = 1.5  # times as far from the lines in the middle of a region than in a gap, at least ...
 WIDER_PX = 1.0  # ... and this much more: distances are those of pixels
@@ -33,13 +33,15 @@ DOT_SIZE = 1.5  # times the gap and part of it: dots whose spaces could be gaps 
 ROUND = 0.6  # share of its bounding box that a dot of screentone fills; a ring does not
 
 
-def find_regions(ink: Bytes, *, gap: int = 8) -> tuple[Numbers, int]:
+def find_regions(ink: Bytes, *, gap: int = 8, contrast: float = LINE_CONTRAST) -> tuple[Numbers, int]:
     """Return which region of a drawing every pixel belongs to.
 
     Args:
         ink: (H, W) uint8, 0 line to 255 paper, as ``lines.clean_drawing`` gives it.
         gap: pixels; lines with holes up to this wide are closed, and dots about as wide are not lines. With 0, every
             hole lets color through.
+        contrast: how much darker than the paper around it a line is, at least, in [0, 1]. Thin lines of a drawing
+            that was made smaller are faint.
 
     Returns:
         (H, W) int32, numbers from 1, the largest region first, on lines those of the nearest region; and how many
@@ -52,14 +54,14 @@ def find_regions(ink: Bytes, *, gap: int = 8) -> tuple[Numbers, int]:
         raise ValueError(f"ink is {ink.dtype} {ink.shape}, not uint8 (H, W)")
     if gap < 0:
         raise ValueError(f"gap is {gap}, must be at least 0")
-    paper = find_paper(ink, gap)
+    paper = find_paper(ink, gap, contrast)
     markers, count = _cores(paper, gap)
     if count == 0:
         return np.ones(ink.shape, np.int32), 1
     return _largest_first(_grown(markers, paper), count)
 
 
-def find_paper(ink: Bytes, gap: int = 0) -> Bytes:
+def find_paper(ink: Bytes, gap: int = 0, contrast: float = LINE_CONTRAST) -> Bytes:
     """Return (H, W) uint8, 1 where a drawing (H, W) uint8 has no line, 0 on lines.
 
     The inside of a wide gray or black area is paper too, its border is a line; so are dots about as wide as ``gap``.
@@ -69,7 +71,7 @@ def find_paper(ink: Bytes, gap: int = 0) -> Bytes:
     side = max(PAPER_PX, round(float(np.sqrt(ink.size)) * PAPER_SHARE) | 1)
     around = cv2.dilate(ink, np.ones((side, side), np.uint8))
     darkness = cv2.subtract(around, soft)
-    line = np.asarray((darkness > around * np.float32(1 - LINE_CONTRAST)) & (darkness >= LEAST_CONTRAST)).view(np.uint8)
+    line = np.asarray((darkness > around * np.float32(contrast)) & (darkness >= LEAST_CONTRAST)).view(np.uint8)
     if gap:
         line[_dots(line, gap)] = 0
     return np.asarray(1 - line, np.uint8)
