@@ -1,7 +1,9 @@
 import json
 import os
+import re
 import subprocess
 import sys
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from PIL import Image
 
 import pixelpainter
 from pixelpainter import batch
+from pixelpainter.cli.options import Colored, Device, Format, Lines
 
 
 def subprocess_command(*arguments: object, **settings) -> subprocess.CompletedProcess:
@@ -37,7 +40,7 @@ def subprocess_command(*arguments: object, **settings) -> subprocess.CompletedPr
             ],
         ),
         (["colorize", "-h"], ["--max-pixels", "--quiet", "--device", "--jobs", "pixelpainter colorize sketch.png"]),
-        (["colorize", "--help"], ["Result", "--format", "--quality", "--colored", "copy|skip|force"]),
+        (["colorize", "--help"], ["Result", "--format", "--quality", "--colored", "copy them (default)"]),
         (["colorize", "--help"], ["Folders and archives", "--pattern", "--shard", "--dry-run", "--preview"]),
         (["colorize", "--help"], ["Messages and reports", "--report", "--json", "--print"]),
         (
@@ -53,6 +56,22 @@ def test_help_is_complete_and_goes_to_stdout(command, arguments, words, monkeypa
     assert done.err == ""
     for word in words:
         assert word in done.out
+
+
+def test_the_help_of_colorize_fits_a_narrow_terminal_and_names_every_choice(command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = command("colorize", "--help").out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert len(lines) <= 110
+    text = " ".join(" ".join(line.strip("│").split()) for line in lines)
+    (alone,) = re.findall(r"─ Options ─+╮ (.*?) ╰", text)
+    assert re.findall(r"--[a-z-]+", alone) == ["--help"]  # all others are in a group
+    for option in (Format, Colored, Lines, Device):
+        values, settings = get_args(option)
+        choices = [choice for part in (values, *get_args(values)) for choice in get_args(part)]
+        named = [choice for choice in choices if isinstance(choice, str)]
+        assert len(named) > 2
+        assert all(re.search(rf"\b{choice}\b", settings.help) for choice in named), named
 
 
 def test_version(command):

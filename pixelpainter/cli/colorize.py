@@ -14,7 +14,7 @@ import typer
 
 from pixelpainter.cli import options, progress
 from pixelpainter.cli.messages import print_error, print_note
-from pixelpainter.cli.options import STREAM, Destination, wrong
+from pixelpainter.cli.usage import STREAM, Destination, check_colors, find_destination, parsed, wrong
 
 if TYPE_CHECKING:
     from pixelpainter.hints import Hint
@@ -61,18 +61,18 @@ def colorize(
 
     pixelpainter colorize sketch.png
 
-    pixelpainter colorize sketch.png -o colored.png --hint 210,80,D04030 --hint 200,300,3060C0
+    pixelpainter colorize sketch.png --hint 210,80,D04030 --hint 200,300,3060C0
 
-    pixelpainter colorize pages/ book.cbz -o colored/     (again: goes on where it stopped)
+    pixelpainter colorize pages/ book.cbz -o colored/   (goes on where it stopped)
     """
-    destination = options.find_destination(paths, output, format)
+    destination = find_destination(paths, output, format)
     if as_json + print_paths + (destination == "stdout") > 1:
         raise wrong("--print", "only one of --json, --print and a picture can go to stdout")
     if shard and destination != "tree":
         raise wrong("--shard", "only a folder, or several files, can be divided")
     if variations and destination == "stdout":
         raise wrong("--variations", "only one picture can go to stdout")
-    _check_colors(palette, reference, variations, exact=exact)
+    check_colors(palette, reference, variations, exact=exact)
     # Imported here, so that --help and most usage errors wait for neither numpy nor onnxruntime.
     import cv2
 
@@ -84,7 +84,7 @@ def colorize(
     from pixelpainter.results import Results
     from pixelpainter.settings import Settings
 
-    (part,) = options.parsed("--shard", parse_shard, [shard] if shard else ()) or (None,)
+    (part,) = parsed("--shard", parse_shard, [shard] if shard else ()) or (None,)
     plan = _plan(paths, output, destination, format, pattern or (), part, preview, variations)
     hints, strokes = _read_hints(hint or (), hints_file, max_pixels)
     palettes = _palettes(palette, reference, variations, seed, max_pixels)
@@ -116,24 +116,13 @@ def colorize(
     _finish(tally, preview, painter, quiet=quiet, as_json=as_json)
 
 
-def _check_colors(palette: str | None, reference: Path | None, variations: int | None, *, exact: bool) -> None:
-    """Refuse options for colors that contradict one another."""
-    if palette is not None and reference is not None:
-        raise wrong("--reference", "a palette is given already; choose one of --palette and --reference")
-    given = palette is not None or reference is not None
-    if variations and given:
-        raise wrong("--variations", "each variation has a palette of its own; leave --palette and --reference out")
-    if exact and not (given or variations):
-        raise wrong("--exact", "there are no colors to use; give --palette or --reference")
-
-
 def _read_hints(
     texts: Sequence[str], file: Path | None, max_pixels: int
 ) -> tuple[tuple[Hint, ...], tuple[Strokes, ...]]:
     """Return the hints and strokes that the options name; those of --hint cover those of the file."""
     from pixelpainter.hints import parse_hint
 
-    hints = options.parsed("--hint", parse_hint, texts)
+    hints = parsed("--hint", parse_hint, texts)
     if file is None:
         return hints, ()
     from pixelpainter.strokes import read_hints
@@ -156,7 +145,7 @@ def _palettes(
 
     if reference is not None:
         return [read_reference(reference, max_pixels=max_pixels)]
-    return list(options.parsed("--palette", partial(read_palette, max_pixels=max_pixels), [palette or ""]))
+    return list(parsed("--palette", partial(read_palette, max_pixels=max_pixels), [palette or ""]))
 
 
 def _plan(

@@ -1,17 +1,18 @@
-"""The options of `pixelpainter colorize`, grouped as its help shows them, and the checks of their usage."""
+"""The options of `pixelpainter colorize`, grouped as its help shows them.
+
+Short names stand for their values, for those make the middle column of the help, and with it all of it, wide.
+"""
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
 import typer
 
 RESULT = "Result"
-COLORS = "Colors and lines"
+COLORS = "Colors"
+LINES = "Lines"
 FOLDERS = "Folders and archives"
 MESSAGES = "Messages and reports"
 MACHINE = "Running"
@@ -29,17 +30,16 @@ Output = Annotated[
         "-o",
         "--output",
         metavar="OUT",
-        help="File, folder, or - for stdout. Needed for folders and several files. Otherwise: NAME_color.png "
-        "beside the drawing.",
+        help="File, folder, or - for stdout; a folder for several drawings. Default for one: NAME_color.png.",
         rich_help_panel=RESULT,
     ),
 ]
 Format = Annotated[
     Literal["png", "jpg", "webp", "tiff", "keep"] | None,
     typer.Option(
-        help="Kind of the results; keep = as the drawing. Default: what -o FILE says, keep in archives, else png.",
+        metavar="KIND",
+        help="png, jpg, webp, tiff, or keep (as the drawing). Default: what -o FILE says, keep in archives, else png.",
         rich_help_panel=RESULT,
-        show_default=False,
     ),
 ]
 Quality = Annotated[
@@ -47,24 +47,30 @@ Quality = Annotated[
     typer.Option(
         min=1,
         max=100,
+        metavar="N",
         help="Of JPEG (default 95) and WebP (90; 100 is lossless).",
+        rich_help_panel=RESULT,
+    ),
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", metavar="", help="Replace existing results.", rich_help_panel=RESULT)
+]
+Colored = Annotated[
+    Literal["copy", "skip", "force"],
+    typer.Option(
+        metavar="ACTION",
+        help="For pictures that already are colored: copy them (default), skip them, or force new colors.",
         rich_help_panel=RESULT,
         show_default=False,
     ),
-]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing results.", rich_help_panel=RESULT)]
-Colored = Annotated[
-    Literal["copy", "skip", "force"],
-    typer.Option(help="Pictures that already are colored: copy, leave out, or color them.", rich_help_panel=RESULT),
 ]
 Hints = Annotated[
     list[str] | None,
     typer.Option(
         "--hint",
-        metavar="x,y,RRGGBB[,radius]",
-        help="Color at a place, in pixels from the top left; may be repeated.",
+        metavar="HINT",
+        help="x,y,RRGGBB or x,y,RRGGBB,radius: a color at a place, in pixels from the top left; may be repeated.",
         rich_help_panel=COLORS,
-        show_default=False,
     ),
 ]
 HintsFile = Annotated[
@@ -72,20 +78,18 @@ HintsFile = Annotated[
     typer.Option(
         "--hints",
         metavar="FILE",
-        help="Transparent PNG of the drawing's size with strokes of color, or a JSON list of hints. "
-        "NAME.hints.png and NAME.hints.json beside a drawing are found by themselves.",
+        help="Strokes of color on a transparent PNG of the drawing's size, or a JSON list of hints. Beside a drawing, "
+        "NAME.hints.png and NAME.hints.json need no option.",
         rich_help_panel=COLORS,
-        show_default=False,
     ),
 ]
 Palette = Annotated[
     str | None,
     typer.Option(
         metavar="COLORS",
-        help="Colors to use: a list RRGGBB[:share],..., a .gpl, .aco or .ase file, or a picture. "
-        "The first color covers most where no shares are given.",
+        help="Colors to use: RRGGBB[:share],..., a .gpl, .aco or .ase file, or a picture. Without shares, the first "
+        "color covers most.",
         rich_help_panel=COLORS,
-        show_default=False,
     ),
 ]
 Reference = Annotated[
@@ -94,15 +98,14 @@ Reference = Annotated[
         metavar="PICTURE",
         help="Use the colors of the figure in a finished picture.",
         rich_help_panel=COLORS,
-        show_default=False,
     ),
 ]
 Exact = Annotated[
     bool,
     typer.Option(
         "--exact",
-        help="Use the colors of --palette or --reference only, with their light and shade. Without it, a model that "
-        "reads palettes takes them as a guide.",
+        metavar="",
+        help="Use those colors only, with their light and shade. Without it, they may be a guide.",
         rich_help_panel=COLORS,
     ),
 ]
@@ -111,9 +114,10 @@ Saturation = Annotated[
     typer.Option(
         min=0,
         max=4,
-        metavar="FACTOR",
+        metavar="X",
         help="How strong the colors are: 1 = as the model made them, 0 = gray. Hints stay as they are.",
         rich_help_panel=COLORS,
+        show_default=False,
     ),
 ]
 Variations = Annotated[
@@ -124,26 +128,34 @@ Variations = Annotated[
         metavar="N",
         help="Color each drawing N times, with invented palettes: NAME_color_1.png and so on.",
         rich_help_panel=COLORS,
-        show_default=False,
     ),
 ]
 Seed = Annotated[
     int,
-    typer.Option(min=0, help="Another seed invents other palettes for --variations.", rich_help_panel=COLORS),
+    typer.Option(
+        min=0,
+        metavar="N",
+        help="Another seed invents other palettes for --variations.",
+        rich_help_panel=COLORS,
+        show_default=False,
+    ),
 ]
 Lines = Annotated[
     Literal["original", "model", "none"],
     typer.Option(
-        help="Lines of the result: the drawing's own, the network's picture as it is, or none.",
-        rich_help_panel=COLORS,
+        metavar="WHOSE",
+        help="original (default): the drawing's own; model: the network's picture as it is; none: color alone.",
+        rich_help_panel=LINES,
+        show_default=False,
     ),
 ]
 NoClean = Annotated[
     bool,
     typer.Option(
         "--no-clean",
+        metavar="",
         help="Take the drawing as it is: do not invert white on black, do not whiten paper.",
-        rich_help_panel=COLORS,
+        rich_help_panel=LINES,
     ),
 ]
 Patterns = Annotated[
@@ -153,7 +165,6 @@ Patterns = Annotated[
         metavar="GLOB",
         help="Of folders, take only such files: 'p*.png', 'ch1/*'; may be repeated.",
         rich_help_panel=FOLDERS,
-        show_default=False,
     ),
 ]
 Shard = Annotated[
@@ -162,12 +173,13 @@ Shard = Annotated[
         metavar="I/N",
         help="Do the I-th of N parts, for job arrays; the parts may run at the same time.",
         rich_help_panel=FOLDERS,
-        show_default=False,
     ),
 ]
 DryRun = Annotated[
     bool,
-    typer.Option("--dry-run", help="Print what would be done, and change nothing.", rich_help_panel=FOLDERS),
+    typer.Option(
+        "--dry-run", metavar="", help="Print what would be done, and change nothing.", rich_help_panel=FOLDERS
+    ),
 ]
 Preview = Annotated[
     Path | None,
@@ -175,7 +187,6 @@ Preview = Annotated[
         metavar="FILE.png",
         help="Save a contact sheet: drawings beside results.",
         rich_help_panel=FOLDERS,
-        show_default=False,
     ),
 ]
 Report = Annotated[
@@ -184,12 +195,15 @@ Report = Annotated[
         metavar="FILE.jsonl",
         help="Append one line of JSON per file: status, seconds, size, error.",
         rich_help_panel=MESSAGES,
-        show_default=False,
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print a summary as JSON on stdout.", rich_help_panel=MESSAGES)]
-Print = Annotated[bool, typer.Option("--print", help="Print the results' paths on stdout.", rich_help_panel=MESSAGES)]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.", rich_help_panel=MESSAGES)]
+Json = Annotated[
+    bool, typer.Option("--json", metavar="", help="Print a summary as JSON on stdout.", rich_help_panel=MESSAGES)
+]
+Print = Annotated[
+    bool, typer.Option("--print", metavar="", help="Print the results' paths on stdout.", rich_help_panel=MESSAGES)
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Print errors only.", rich_help_panel=MESSAGES)]
 Model = Annotated[
     str | None,
     typer.Option(
@@ -204,77 +218,30 @@ Jobs = Annotated[
     typer.Option(
         min=1,
         max=256,
+        metavar="N",
         help="Pictures to work on at once. Default: one per core.",
         rich_help_panel=MACHINE,
-        show_default=False,
     ),
 ]
 Threads = Annotated[
     int | None,
     typer.Option(
         min=1,
+        metavar="N",
         help="Processor cores to use. Default: all this process may use.",
         rich_help_panel=MACHINE,
-        show_default=False,
     ),
 ]
 Device = Annotated[
     Literal["auto", "cpu", "cuda"],
-    typer.Option(help="Where the network runs; auto = CUDA where it works.", rich_help_panel=MACHINE),
+    typer.Option(
+        metavar="NAME",
+        help="Where the network runs: auto (default: on CUDA where that works), cpu, or cuda.",
+        rich_help_panel=MACHINE,
+        show_default=False,
+    ),
 ]
 MaxPixels = Annotated[
-    int, typer.Option(min=1, help="Refuse larger pictures, width times height.", rich_help_panel=MACHINE)
+    int,
+    typer.Option(min=1, metavar="N", help="Refuse larger pictures, width times height.", rich_help_panel=MACHINE),
 ]
-
-STREAM = "-"  # as a path: stdin or stdout
-Destination = Literal["stdout", "file", "folder", "tree"]
-Value = TypeVar("Value")
-
-_FORMAT_SUFFIXES = {"png": (".png",), "jpg": (".jpg", ".jpeg"), "webp": (".webp",), "tiff": (".tif", ".tiff")}
-
-
-def wrong(option: str, message: str) -> typer.BadParameter:
-    """Return the error for an option that is used wrongly."""
-    return typer.BadParameter(message, param_hint=f"'{option}'")
-
-
-def parsed(option: str, parse: Callable[[str], Value], texts: Sequence[str]) -> tuple[Value, ...]:
-    """Parse the values of an option; a ValueError becomes wrong usage."""
-    try:
-        return tuple(parse(text) for text in texts)
-    except ValueError as error:
-        raise wrong(option, str(error)) from error
-
-
-def find_destination(paths: Sequence[Path], output: str | None, format: str | None) -> Destination:
-    """Tell where results go: to stdout, into one file, into a folder, or (with a record of the run) into a tree.
-
-    Raises:
-        typer.BadParameter: paths and ``-o`` do not fit together.
-    """
-    from_stdin = Path(STREAM) in paths
-    if from_stdin and len(paths) > 1:
-        raise wrong("PATH", "- stands for one picture from stdin; it cannot be mixed with files")
-    if from_stdin and sys.stdin.isatty():
-        raise wrong("PATH", "- reads a picture from stdin, but stdin is a terminal; use < drawing.png")
-    several = len(paths) > 1 or paths[0].is_dir()
-    if output == STREAM or (from_stdin and not output):
-        if several or paths[0].suffix.lower() in (".cbz", ".zip"):
-            raise wrong("-o", "only one picture can go to stdout")
-        if sys.stdout.isatty():
-            raise wrong("-o", "a picture cannot be written to a terminal; use > colored.png, or -o FILE")
-        return "stdout"
-    if several and not output:
-        raise wrong("-o", "a folder for the results is needed for several drawings")
-    if several and Path(output or "").is_file():
-        raise wrong("-o", f"{output} is a file; several drawings need a folder")
-    if several:
-        return "tree"
-    if output and (Path(output).is_dir() or output.endswith(("/", os.sep))):
-        if from_stdin:
-            raise wrong("-o", f"{output} is a folder; name a file for the picture from stdin")
-        return "folder"
-    suffixes = _FORMAT_SUFFIXES.get(format or "")
-    if output and suffixes and not output.lower().endswith((*suffixes, ".cbz", ".zip")):
-        raise wrong("--format", f"{format} does not fit {output}; the name of the result says its format already")
-    return "file"

@@ -1,0 +1,75 @@
+"""Check how the options of `pixelpainter colorize` are used together, before anything heavy is imported."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import typer
+
+STREAM = "-"  # as a path: stdin or stdout
+Destination = Literal["stdout", "file", "folder", "tree"]
+Value = TypeVar("Value")
+
+_FORMAT_SUFFIXES = {"png": (".png",), "jpg": (".jpg", ".jpeg"), "webp": (".webp",), "tiff": (".tif", ".tiff")}
+
+
+def wrong(option: str, message: str) -> typer.BadParameter:
+    """Return the error for an option that is used wrongly."""
+    return typer.BadParameter(message, param_hint=f"'{option}'")
+
+
+def parsed(option: str, parse: Callable[[str], Value], texts: Sequence[str]) -> tuple[Value, ...]:
+    """Parse the values of an option; a ValueError becomes wrong usage."""
+    try:
+        return tuple(parse(text) for text in texts)
+    except ValueError as error:
+        raise wrong(option, str(error)) from error
+
+
+def find_destination(paths: Sequence[Path], output: str | None, format: str | None) -> Destination:
+    """Tell where results go: to stdout, into one file, into a folder, or (with a record of the run) into a tree.
+
+    Raises:
+        typer.BadParameter: paths and ``-o`` do not fit together.
+    """
+    from_stdin = Path(STREAM) in paths
+    if from_stdin and len(paths) > 1:
+        raise wrong("PATH", "- stands for one picture from stdin; it cannot be mixed with files")
+    if from_stdin and sys.stdin.isatty():
+        raise wrong("PATH", "- reads a picture from stdin, but stdin is a terminal; use < drawing.png")
+    several = len(paths) > 1 or paths[0].is_dir()
+    if output == STREAM or (from_stdin and not output):
+        if several or paths[0].suffix.lower() in (".cbz", ".zip"):
+            raise wrong("-o", "only one picture can go to stdout")
+        if sys.stdout.isatty():
+            raise wrong("-o", "a picture cannot be written to a terminal; use > colored.png, or -o FILE")
+        return "stdout"
+    if several and not output:
+        raise wrong("-o", "a folder for the results is needed for several drawings")
+    if several and Path(output or "").is_file():
+        raise wrong("-o", f"{output} is a file; several drawings need a folder")
+    if several:
+        return "tree"
+    if output and (Path(output).is_dir() or output.endswith(("/", os.sep))):
+        if from_stdin:
+            raise wrong("-o", f"{output} is a folder; name a file for the picture from stdin")
+        return "folder"
+    suffixes = _FORMAT_SUFFIXES.get(format or "")
+    if output and suffixes and not output.lower().endswith((*suffixes, ".cbz", ".zip")):
+        raise wrong("--format", f"{format} does not fit {output}; the name of the result says its format already")
+    return "file"
+
+
+def check_colors(palette: str | None, reference: Path | None, variations: int | None, *, exact: bool) -> None:
+    """Refuse options for colors that contradict one another. Raises typer.BadParameter."""
+    if palette is not None and reference is not None:
+        raise wrong("--reference", "a palette is given already; choose one of --palette and --reference")
+    given = palette is not None or reference is not None
+    if variations and given:
+        raise wrong("--variations", "each variation has a palette of its own; leave --palette and --reference out")
+    if exact and not (given or variations):
+        raise wrong("--exact", "there are no colors to use; give --palette or --reference")
