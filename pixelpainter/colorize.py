@@ -16,6 +16,7 @@ from PIL import Image
 
 from pixelpainter.card import ModelCard
 from pixelpainter.compose import LineMode, compose
+from pixelpainter.contract import check_contract
 from pixelpainter.devices import Device, active_device, available_cpus, first_line, load_session
 from pixelpainter.errors import ModelError
 from pixelpainter.hints import Hint, draw_on_paper
@@ -83,7 +84,7 @@ class Colorizer:
         try:
             session = load_session(self.file, threads=threads, device=device)
             card = ModelCard.from_metadata(session.get_modelmeta().custom_metadata_map, str(self.file))
-            _check_contract(card, session, self.file)
+            check_contract(card, session, self.file)
             self._loaded.set_result((session, card))
         except BaseException as error:  # whoever needs the model gets it
             self._loaded.set_exception(error)
@@ -267,39 +268,3 @@ def _with_lines(layer: NDArray[np.uint8], ink: NDArray[np.uint8], alpha: NDArray
     opaque = cv2.bitwise_not(cv2.divide(cv2.bitwise_not(ink), np.maximum(alpha, 1), scale=255))
     cv2.multiply(layer, cv2.cvtColor(opaque, cv2.COLOR_GRAY2RGB), layer, scale=1 / 255)
     return layer
-
-
-def _check_contract(card: ModelCard, session: Any, file: Path) -> None:
-    """Raise ModelError unless card and graph are what `Colorizer` can run; see card.py for the contract."""
-    if (card.reads, card.predicts) != ("lines", "rgb"):
-        raise ModelError(
-            f"{file}: this model reads {card.reads} and predicts {card.predicts}; this version of PixelPainter "
-            "colors with models that read lines and predict rgb"
-        )
-    inputs = {"picture": [None, card.input_channels, card.size, card.size]}
-    if card.palette:
-        inputs["palette"] = [None, card.palette, 4]
-    outputs = {"color": [None, 3, card.size, card.size]}
-    for kind, wanted, given in (("input", inputs, session.get_inputs()), ("output", outputs, session.get_outputs())):
-        found = {value.name: value for value in given}
-        if found.keys() != wanted.keys():
-            raise ModelError(
-                f"{file}: the graph's {kind}s are {', '.join(found)}, the model card asks for "
-                f"{', '.join(wanted)}; export the model again"
-            )
-        for name, shape in wanted.items():
-            _check_value(found[name], shape, f"{file}: the {kind} {name!r}")
-
-
-def _check_value(value: Any, shape: Sequence[int | None], what: str) -> None:
-    """Raise ModelError unless a graph's value is float32 of this shape; None and names fit every length."""
-    fits = len(value.shape) == len(shape) and all(
-        wanted is None or not isinstance(length, int) or length == wanted
-        for wanted, length in zip(shape, value.shape, strict=True)
-    )
-    if value.type != "tensor(float)" or not fits:
-        wanted_shape = ", ".join("N" if length is None else str(length) for length in shape)
-        raise ModelError(
-            f"{what} is {value.type} {value.shape}, the model card asks for float32 ({wanted_shape}); "
-            "export the model again"
-        )

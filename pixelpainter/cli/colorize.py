@@ -14,7 +14,7 @@ import typer
 
 from pixelpainter.cli import options, progress
 from pixelpainter.cli.messages import print_error, print_note
-from pixelpainter.cli.usage import STREAM, Destination, check_colors, find_destination, parsed, wrong
+from pixelpainter.cli.usage import STREAM, Destination, check_colors, check_outputs, find_destination, parsed, wrong
 
 if TYPE_CHECKING:
     from pixelpainter.hints import Hint
@@ -66,12 +66,7 @@ def colorize(
     pixelpainter colorize pages/ book.cbz -o colored/   (goes on where it stopped)
     """
     destination = find_destination(paths, output, format)
-    if as_json + print_paths + (destination == "stdout") > 1:
-        raise wrong("--print", "only one of --json, --print and a picture can go to stdout")
-    if shard and destination != "tree":
-        raise wrong("--shard", "only a folder, or several files, can be divided")
-    if variations and destination == "stdout":
-        raise wrong("--variations", "only one picture can go to stdout")
+    check_outputs(destination, as_json=as_json, print_paths=print_paths, shard=shard, variations=variations)
     check_colors(palette, reference, variations, exact=exact)
     # Imported here, so that --help and most usage errors wait for neither numpy nor onnxruntime.
     import cv2

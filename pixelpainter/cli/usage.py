@@ -64,6 +64,18 @@ def find_destination(paths: Sequence[Path], output: str | None, format: str | No
     return "file"
 
 
+def check_outputs(
+    destination: Destination, *, as_json: bool, print_paths: bool, shard: str | None, variations: int | None
+) -> None:
+    """Refuse options for results that do not fit where these go. Raises typer.BadParameter."""
+    if as_json + print_paths + (destination == "stdout") > 1:
+        raise wrong("--print", "only one of --json, --print and a picture can go to stdout")
+    if shard and destination != "tree":
+        raise wrong("--shard", "only a folder, or several files, can be divided")
+    if variations and destination == "stdout":
+        raise wrong("--variations", "only one picture can go to stdout")
+
+
 def check_colors(palette: str | None, reference: Path | None, variations: int | None, *, exact: bool) -> None:
     """Refuse options for colors that contradict one another. Raises typer.BadParameter."""
     if palette is not None and reference is not None:
