@@ -19,7 +19,7 @@ counts for its true region. Lines are measured too, up to the border between two
 Splitting a true region costs nothing there, so the number of found regions per true region is printed, and so is the
 accuracy of connected areas of paper, which is what a paint bucket without closing gaps gives (its lines are wrong).
 
-``--check`` ends with status 1 if a picture of the bars' size misses a bar: 95 % of the pixels, 2 seconds of one core.
+``--check`` ends with status 1 if a picture misses a bar: 95 % of its pixels, lines included, and 2 seconds of one core.
 """
 
 from __future__ import annotations
