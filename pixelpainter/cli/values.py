@@ -1,8 +1,8 @@
 """Take plain values of the command line as they are.
 
 Typer 0.27 and later gives every value to pydantic, whose import takes a fifth of the processor time in which a small
-drawing is colored. Of what the bare imports of the libraries take, one drawing of 256x256 takes about 2.6 times as much
-with it, and 2.1 times without. Texts, paths, choices and defaults need no conversion; all others, and all that are
+drawing is colored. Of what the bare imports of the libraries take, one drawing of 256x256 takes about 2.5 times as much
+with it, about 2.0 times without. Texts, paths, choices and defaults need no conversion; all others, and all that are
 wrong, go typer's own way. This replaces a function of typer that is not public: where anything in it is not as
 expected, typer does all.
 """
