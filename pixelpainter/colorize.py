@@ -113,6 +113,7 @@ class Colorizer:
         palette: Sequence[Swatch] | NDArray[np.floating[Any]] = (),
         exact: bool = False,
         saturation: float = 1.0,
+        even: float = 0.8,
         lines: LineMode = "original",
         clean: bool = True,
     ) -> Image.Image:
@@ -126,6 +127,7 @@ class Colorizer:
                 share in [0, 1].
             exact: use the colors of the palette only.
             saturation: how strong the colors are.
+            even: how far patches inside a region are evened out.
             lines: whose lines the result shows.
             clean: make white-on-black drawings and gray paper black on white first.
 
@@ -143,6 +145,7 @@ class Colorizer:
             palette=_swatches(palette),
             exact=exact,
             saturation=saturation,
+            even=even,
             lines=lines,
             clean=clean,
         )
@@ -180,34 +183,65 @@ class Colorizer:
             if lost and on_note is not None:
                 count = len(settings.hints)
                 on_note(f"{lost} of {count} hints lie in lines, with no paper near them, and color nothing")
-        color = self._steered(self._answer(small, dots, settings.palette), small, dots, settings)
+        color = self._steered(small, dots, settings)
         if picture.alpha is None or settings.lines != "original":
             return compose(ink, color, box, lines=settings.lines)
         return _with_lines(compose(ink, color, box, lines="none"), ink, picture.alpha)
 
-    def _answer(
-        self, small: NDArray[np.uint8], dots: NDArray[np.float32], palette: Sequence[Swatch]
-    ) -> NDArray[np.float32]:
-        """Ask the network, with all that it reads.
+    def _steered(self, small: NDArray[np.uint8], dots: NDArray[np.float32], settings: Settings) -> NDArray[np.float32]:
+        """Ask the network, and make its answer what the user wants, see `steer`.
 
         Args:
             small: (size, size) uint8, the drawing, 0 ink to 255 paper.
             dots: (4, size, size) float32, the hints as ``hints.draw_hints`` gives them.
-            palette: the user's colors, maybe none.
+            settings: what the user wants.
 
         Returns:
             (size, size, 3) float32 sRGB in [0, 1].
         """
+        hinted, told = bool(dots[3].any()), bool(settings.palette and self.card.palette)
+        palette = self._palette_code(settings.palette)
+        answer, plain = None, None
+        if hinted and self.card.hints != "none":
+            from pixelpainter.follow import follow_share, palette_with_hints
+
+            own = palette if told or palette is None else palette_with_hints(palette, dots)
+            answer = self._answer(small, dots, own)
+            plain = self._answer(small, np.zeros_like(dots), palette) if follow_share(dots) < 1 else None
+        if answer is None:
+            answer = self._answer(small, dots, palette)
+        exact = settings.palette if settings.exact or not told else ()
+        if not (settings.even or exact or settings.saturation != 1 or hinted):
+            return answer
+        from pixelpainter.steer import steer
+
+        return steer(
+            answer,
+            small,
+            dots,
+            plain=plain,
+            even=settings.even,
+            exact=exact,
+            known=told,
+            saturation=settings.saturation,
+        )
+
+    def _answer(
+        self, small: NDArray[np.uint8], dots: NDArray[np.float32], palette: NDArray[np.float32] | None
+    ) -> NDArray[np.float32]:
+        """Return the network's answer (size, size, 3) float32 sRGB in [0, 1] for all that it reads."""
         channels = [small[None].astype(np.float32) / 127.5 - 1]
         if self.card.hints == "rgb-mask":
             channels.append(dots)
         inputs = {"picture": np.concatenate(channels)[None]}
-        if self.card.palette:
-            inputs["palette"] = self._palette_code(palette)[None]
+        if palette is not None:
+            inputs["palette"] = palette[None]
         return np.ascontiguousarray((self._run(inputs).transpose(1, 2, 0) + 1) / 2).clip(0, 1)
 
-    def _palette_code(self, palette: Sequence[Swatch]) -> NDArray[np.float32]:
-        """Return (card.palette, 4) float32: the user's palette, or else the model's default, or else zeros."""
+    def _palette_code(self, palette: Sequence[Swatch]) -> NDArray[np.float32] | None:
+        """Return (card.palette, 4) float32: the user's palette, else the model's own, else zeros; None if not read."""
+        if not self.card.palette:
+            return None
         if palette:
             from pixelpainter.palette import code_of_swatches
 
@@ -215,18 +249,6 @@ class Colorizer:
         if self.card.default_palette:
             return np.array(self.card.default_palette, np.float32)
         return np.zeros((self.card.palette, 4), np.float32)
-
-    def _steered(
-        self, answer: NDArray[np.float32], small: NDArray[np.uint8], dots: NDArray[np.float32], settings: Settings
-    ) -> NDArray[np.float32]:
-        """Return the network's answer as the user wants it, see `steer`."""
-        told = bool(settings.palette and self.card.palette)
-        exact = settings.palette if settings.exact or not told else ()
-        if not (exact or settings.saturation != 1 or settings.hints or settings.strokes):
-            return answer
-        from pixelpainter.steer import steer
-
-        return steer(answer, small, dots, exact=exact, known=told, saturation=settings.saturation)
 
     def _run(self, inputs: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
         """Run the network once. Returns (3, size, size) float32, about [-1, 1]."""

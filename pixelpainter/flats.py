@@ -74,7 +74,12 @@ def flat_colors(labels: Numbers, color: Bytes) -> Bytes:
     return np.asarray(table[labels], np.uint8)
 
 
-def even_out(answer: Floats, drawing: Bytes, amount: float = 0.8) -> Floats:
+def network_regions(drawing: Bytes) -> Numbers:
+    """Return (S, S) int32, the regions of a drawing (S, S) uint8 as a network sees it, see ``regions.find_regions``."""
+    return find_regions(drawing, gap=SMALL_GAP, contrast=FAINT)[0]
+
+
+def even_out(answer: Floats, drawing: Bytes, labels: Numbers, amount: float) -> Floats:
     """Return a network's answer with even fills: in each region, colors are pulled to the main color.
 
     A patch of another color that lines enclose, but for a hole, is a region of its own. Hue and saturation are evened
@@ -83,6 +88,7 @@ def even_out(answer: Floats, drawing: Bytes, amount: float = 0.8) -> Floats:
     Args:
         answer: (S, S, 3) float32 sRGB in [0, 1], the network's answer.
         drawing: (S, S) uint8, the drawing it was given, 0 ink to 255 paper.
+        labels: (S, S) int32, its regions, see ``network_regions``.
         amount: from 0, nothing changes, to 1.
 
     Returns:
@@ -91,12 +97,13 @@ def even_out(answer: Floats, drawing: Bytes, amount: float = 0.8) -> Floats:
     Raises:
         ValueError: the arrays do not fit, or ``amount`` is not from 0 to 1.
     """
-    if answer.shape != (*drawing.shape, 3) or answer.dtype != np.float32:
-        raise ValueError(f"drawing {drawing.shape} and answer {answer.dtype} {answer.shape} do not fit")
+    if answer.shape != (*drawing.shape, 3) or answer.dtype != np.float32 or labels.shape != drawing.shape:
+        raise ValueError(
+            f"drawing {drawing.shape}, labels {labels.shape} and answer {answer.dtype} {answer.shape} do not fit"
+        )
     if not 0 <= amount <= 1:
         raise ValueError(f"amount is {amount}, must be from 0 to 1")
     paper = find_paper(drawing, contrast=FAINT)
-    labels, _ = find_regions(drawing, gap=SMALL_GAP, contrast=FAINT)
     distance = cv2.distanceTransform(paper, cv2.DIST_L2, 3)
     votes = np.where(distance > BLURRED_PX, np.float32(1), np.float32(BLURRED_VOTE))
     votes[paper == 0] = 0

@@ -30,6 +30,7 @@ class Settings:
             is made to use them as if ``exact`` were asked for.
         exact: use the colors of the palette only, apart from white, black, and where hints say otherwise.
         saturation: how strong the colors are; 1 = as the model made them, 0 = gray. Hints stay as they are.
+        even: how far patches inside a region are evened out; 0 = as the model painted them, 1 = wholly.
         lines: "original" puts the drawing's own lines over the color, "model" keeps the network's picture
             as it is, "none" leaves color without lines.
         clean: make white-on-black drawings and gray paper black on white first.
@@ -40,6 +41,7 @@ class Settings:
     palette: tuple[Swatch, ...] = ()
     exact: bool = False
     saturation: float = 1.0
+    even: float = 0.8
     lines: LineMode = "original"
     clean: bool = True
 
@@ -47,6 +49,8 @@ class Settings:
         """Check the values. Raises ValueError."""
         if not 0 <= self.saturation < float("inf"):
             raise ValueError(f"saturation is {self.saturation}, not 0 or more")
+        if not 0 <= self.even <= 1:
+            raise ValueError(f"even is {self.even}, not from 0 to 1")
         if self.exact and not self.palette:
             raise ValueError("exact is asked for without a palette: there are no colors to use")
 

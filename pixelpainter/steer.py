@@ -1,4 +1,4 @@
-"""Turns a network's answer into what the user asked for: exact colors, saturation, hints; in this order."""
+"""Turns a network's answer into what the user asked for: even fills, exact colors, saturation, hints; in this order."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelpainter.color import lab_from_srgb, srgb_from_lab
-from pixelpainter.exact import use_palette
-from pixelpainter.obey import obey
+from pixelpainter.flats import even_out, network_regions
+from pixelpainter.obey import obey, open_paper
 from pixelpainter.palette import Swatch
 
 Floats = NDArray[np.float32]
@@ -21,6 +21,8 @@ def steer(
     drawing: NDArray[np.uint8],
     dots: Floats,
     *,
+    plain: Floats | None = None,
+    even: float = 0.0,
     exact: Sequence[Swatch] = (),
     known: bool = False,
     saturation: float = 1.0,
@@ -31,6 +33,8 @@ def steer(
         answer: (S, S, 3) float32 sRGB in [0, 1].
         drawing: (S, S) uint8, the drawing it was given, 0 ink to 255 paper.
         dots: (4, S, S) float32, the hints as ``hints.draw_hints`` gives them; they have the last word.
+        plain: (S, S, 3) float32, the answer without hints, if the network was told any: see ``follow.hold_back``.
+        even: how far patches inside a region are evened out, from 0 to 1; see ``flats.even_out``.
         exact: if given, the only colors to use, see ``exact.use_palette``.
         known: whether the network was told these colors.
         saturation: factor for the CIE chroma; lightness and hue stay.
@@ -43,8 +47,18 @@ def steer(
     """
     if not 0 <= saturation < math.inf:
         raise ValueError(f"saturation is {saturation}, not 0 or more")
-    answer = use_palette(answer, drawing, exact, known=known)
+    labels = network_regions(drawing)
+    if plain is not None:
+        from pixelpainter.follow import hold_back
+
+        answer = hold_back(answer, plain, dots, labels, open_paper(drawing))
+    if even:
+        answer = even_out(answer, drawing, labels, even)
+    if exact:
+        from pixelpainter.exact import use_palette  # here and above: what only some runs need
+
+        answer = use_palette(answer, drawing, exact, known=known)
     if saturation != 1:
         scale = np.array([1, saturation, saturation], np.float32)
         answer = np.asarray(srgb_from_lab(lab_from_srgb(answer) * scale), np.float32)
-    return obey(answer, drawing, dots)
+    return obey(answer, drawing, dots, labels)

@@ -40,7 +40,7 @@ def hinted(hint_model):
 @pytest.mark.parametrize("size", [(300, 300), (400, 200), (90, 360), (64, 64), (37, 23)])
 def test_the_answer_lies_where_the_drawing_lies(plain, size):
     width, height = size
-    result = np.asarray(plain.colorize(page(*size)), float)
+    result = np.asarray(plain.colorize(page(*size), even=0), float)
     assert result.shape == (height, width, 3)
     scale = SIZE / max(size)
     for x, y in ((0.1, 0.1), (0.9, 0.1), (0.5, 0.5), (0.1, 0.9), (0.9, 0.9)):
@@ -55,7 +55,7 @@ def test_the_network_sees_ink_and_paper(tmp_path):
     copy = Colorizer(save_copy_model(tmp_path / "copy.onnx"))
     drawing = np.full((SIZE // 2, SIZE), 255, np.uint8)
     drawing[5:20, 30:40], drawing[10, :] = 0, 128
-    result = np.asarray(copy.colorize(drawing, lines="model", clean=False))
+    result = np.asarray(copy.colorize(drawing, lines="model", even=0, clean=False))
     np.testing.assert_allclose(result, drawing[..., None].repeat(3, axis=2), atol=1)
 
 
@@ -103,11 +103,17 @@ def test_a_turned_photograph_comes_back_upright(plain):
 
 
 def test_hints_reach_the_network(hinted):
+    """The model paints everything in the mean color of its hints."""
     drawing = page(400, 200)
     no_hint = np.asarray(hinted.colorize(drawing))[5, 5]
     np.testing.assert_allclose(no_hint, 127.5, atol=1.5)
-    hint = Hint(30, 40, (250, 10, 100))
-    np.testing.assert_allclose(np.asarray(hinted.colorize(drawing, hints=[hint]))[100, 200], hint.color, atol=2)
+    hints = [Hint(30 + 30 * column, 20, (250, 10, 100)) for column in range(12)]
+    one, few, many = (np.asarray(hinted.colorize(drawing, hints=hints[:count]), float) for count in (1, 5, 12))
+    for result in (one, few, many):
+        np.testing.assert_allclose(result[20, 30], hints[0].color, atol=2)
+    np.testing.assert_allclose(one[100, 200], no_hint, atol=2)  # another region: one hint says nothing about it
+    np.testing.assert_allclose(few[100, 200], (no_hint + hints[0].color) / 2, atol=2)
+    np.testing.assert_allclose(many[100, 200], hints[0].color, atol=2)
     with pytest.raises(InputError, match="400 pixels wide and 200 high"):
         hinted.colorize(drawing, hints=[Hint(400, 0, (0, 0, 0))])
 
@@ -186,7 +192,7 @@ def test_a_model_without_palettes_uses_the_colors_all_the_same(plain, hinted):
 
 def test_saturation_changes_chroma_alone(plain):
     def lab(**settings):
-        return lab_from_bytes(np.asarray(plain.colorize(page(64, 64), lines="model", **settings)))
+        return lab_from_bytes(np.asarray(plain.colorize(page(64, 64), lines="model", even=0, **settings)))
 
     before, weak, gray = lab(), lab(saturation=0.5), lab(saturation=0)
     np.testing.assert_allclose(weak[..., 0], before[..., 0], atol=0.6)

@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from pixelpainter.flats import even_out, flat_colors
+from pixelpainter import flats
+from pixelpainter.flats import flat_colors, network_regions
 from pixelpainter.regions import find_regions
 
 HAIR, SKIN, WHITE = (90, 60, 40), (250, 215, 190), (255, 255, 255)
@@ -81,6 +82,10 @@ def head(opening: int = 0) -> tuple[np.ndarray, np.ndarray]:
         drawing[128 - opening // 2 : 128 + opening // 2, 200:216] = 255
     blurred = cv2.GaussianBlur(drawing, (0, 0), 0.7)
     return drawing, color.astype(np.float32) / 255 * (blurred[..., None].astype(np.float32) / 255)
+
+
+def even_out(answer: np.ndarray, drawing: np.ndarray, amount: float = 0.8) -> np.ndarray:
+    return flats.even_out(answer, drawing, network_regions(drawing), amount)
 
 
 def error(answer: np.ndarray, truth: np.ndarray, part: tuple[slice, slice]) -> float:

@@ -1,13 +1,19 @@
+import cv2
 import numpy as np
 import pytest
 
+from pixelpainter import obey as rules
+from pixelpainter.flats import network_regions
 from pixelpainter.hints import Hint, draw_hints
 from pixelpainter.imaging import Letterbox
-from pixelpainter.obey import obey
 
 SIDE = 64
 BOX = Letterbox(SIDE, 0, 0, SIDE, SIDE)
 LEFT, RIGHT = np.s_[:, :30], np.s_[:, 34:]
+
+
+def obey(answer, drawing, hints):
+    return rules.obey(answer, drawing, hints, network_regions(drawing))
 
 
 def dots(*hints):
@@ -117,3 +123,36 @@ def test_a_page_full_of_hints_ends(answer, drawing):
     many = [Hint(*random.uniform(0, SIDE, 2), tuple(random.integers(0, 256, 3).tolist())) for _ in range(10_000)]
     result = obey(answer, drawing, dots(*many))
     assert np.isfinite(result).all() and result.min() >= 0 and result.max() <= 1
+
+
+def page_with_a_figure():
+    """A white page, a ring on it, and an answer that is white outside and green inside."""
+    drawing = np.full((SIDE, SIDE), 255, np.uint8)
+    cv2.circle(drawing, (32, 32), 14, 0, 2)
+    answer = np.ones((SIDE, SIDE, 3), np.float32)
+    cv2.circle(answer, (32, 32), 14, (0.2, 0.7, 0.3), -1)
+    return drawing, answer
+
+
+def test_a_hint_beside_the_figure_does_not_tint_the_page():
+    drawing, answer = page_with_a_figure()
+    result = obey(answer, drawing, dots(Hint(32, 14, (255, 200, 200))))
+    np.testing.assert_allclose(result[14, 32] * 255, (255, 200, 200), atol=2)
+    np.testing.assert_array_equal(result[40:, 50:], answer[40:, 50:])
+    np.testing.assert_array_equal(result[4, 4], answer[4, 4])
+
+
+def test_a_hint_in_the_middle_of_the_page_tints_all_of_it():
+    drawing, answer = page_with_a_figure()
+    result = obey(answer, drawing, dots(Hint(3, 3, (150, 200, 255))))
+    np.testing.assert_allclose(result[3, 3] * 255, (150, 200, 255), atol=2)
+    np.testing.assert_allclose(result[40, 58] * 255, (150, 200, 255), atol=2)
+    np.testing.assert_array_equal(result[32, 32], answer[32, 32])
+
+
+def test_many_hints_beside_the_figure_do_not_tint_the_page():
+    drawing, answer = page_with_a_figure()
+    ring = [(32 + 17 * np.cos(a), 32 + 17 * np.sin(a)) for a in np.linspace(0, 2 * np.pi, 30)[:-1]]
+    result = obey(answer, drawing, dots(*[Hint(x, y, (255, 200, 200), 0.5) for x, y in ring]))
+    assert result[32, 49, 1] < 0.9
+    np.testing.assert_array_equal(result[2, 2], answer[2, 2])

@@ -35,6 +35,7 @@ DIFFERENT = [
     {"palette": (Swatch((1, 2, 3), 0.6), Swatch((9, 9, 9), 0.4))},
     {"palette": (Swatch((1, 2, 4), 0.5), Swatch((9, 9, 9), 0.5))},
     {"saturation": 0.5},
+    {"even": 0.5},
 ]
 
 
@@ -67,6 +68,12 @@ def test_own_hints_cover_the_added_ones():
 def test_a_saturation_that_is_none(wrong):
     with pytest.raises(ValueError, match="saturation"):
         Settings(**wrong)
+
+
+@pytest.mark.parametrize("wrong", [-0.1, 1.1, math.nan])
+def test_an_evenness_that_is_none(wrong):
+    with pytest.raises(ValueError, match="even is"):
+        Settings(even=wrong)
 
 
 def test_exact_needs_a_palette():

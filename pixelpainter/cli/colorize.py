@@ -37,6 +37,7 @@ def colorize(
     reference: options.Reference = None,
     exact: options.Exact = False,
     saturation: options.Saturation = 1.0,
+    even: options.Even = 0.8,
     variations: options.Variations = None,
     seed: options.Seed = 0,
     lines: options.Lines = "original",
@@ -88,7 +89,9 @@ def colorize(
     cv2.setNumThreads(network_threads)
     colorizer = Colorizer(model, threads=network_threads, device=device, background=True, quiet=quiet)
     painter = Painter(colorizer=colorizer, colored=colored, quality=quality, max_pixels=max_pixels)
-    wanted = partial(Settings, hints=hints, strokes=strokes, saturation=saturation, lines=lines, clean=not no_clean)
+    wanted = partial(
+        Settings, hints=hints, strokes=strokes, saturation=saturation, even=even, lines=lines, clean=not no_clean
+    )
     painters = [dataclasses.replace(painter, settings=wanted(palette=swatches, exact=exact)) for swatches in palettes]
     if paths[0] == Path(STREAM):
         data = painter.read_stream(sys.stdin.buffer, "stdin")

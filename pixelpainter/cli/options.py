@@ -120,6 +120,17 @@ Saturation = Annotated[
         show_default=False,
     ),
 ]
+Even = Annotated[
+    float,
+    typer.Option(
+        min=0,
+        max=1,
+        metavar="X",
+        help="How far patches inside a region are evened out: 0 = as the model painted them, 1 = wholly.",
+        rich_help_panel=COLORS,
+        show_default=False,
+    ),
+]
 Variations = Annotated[
     int | None,
     typer.Option(

@@ -107,8 +107,13 @@ def train(
         float | None,
         typer.Option(help="Share of batches shown smaller or in part.  [0; hints: 0.4]", rich_help_panel=AUGMENT),
     ] = None,
+    warp: Annotated[
+        float | None,
+        typer.Option(help="Share of pictures turned and stretched a little.  [0; hints: 0.5]", rich_help_panel=AUGMENT),
+    ] = None,
     hue_jitter: Annotated[
-        float | None, typer.Option(help="Share of hinted pictures recolored.  [0.5]", rich_help_panel=AUGMENT)
+        float | None,
+        typer.Option(help="Share of pictures with hints or palette recolored.  [0.5]", rich_help_panel=AUGMENT),
     ] = None,
     palette_dropout: Annotated[
         float | None, typer.Option(help="Share of pictures without palette.  [0.25]", rich_help_panel=AUGMENT)

@@ -21,6 +21,7 @@ from pixelpainter.train.config import TrainConfig
 from pixelpainter.train.objectives import Batch
 
 MAX_HINTS = 80
+WARP = torch.tensor([0.25, 0.1, 0.15, 0.15])  # most radians turned, most skew, and log of the stretch across and down
 HINT_RADII = (1, 2, 4)  # pixels at size 256; smaller sizes use the same dots, as users' dots do not shrink
 NO_HINTS_SHARE = 1 / 3  # of the samples
 FIGURE_HINTS_SHARE = 0.85  # of the samples; in the rest hints fall anywhere, so that white background is hinted too
@@ -85,15 +86,20 @@ class BatchMaker:
         pictures = _place(pictures, config, random)
         flips = (torch.rand(len(indices), generator=random) < 0.5).to(self._device)
         pictures = torch.where(flips[:, None, None, None], pictures.flip(3), pictures)
+        pictures = warp(pictures, config.warp, random)
         truth, drawing, figure = pictures[:, :3], pictures[:, 3:4], pictures[:, 4:]
         drawing = jitter_lines(drawing, config.line_jitter, random)
         palette = self._palette(indices)
         if self._card.hints == "none":
             return self._batch(truth, drawing, None, palette)
+        palette = drop_palettes(palette, config.palette_dropout, random)
         counts = draw_hint_counts(len(indices), random)
-        truth, palette = recolor(truth, palette, (counts > 0), config.hue_jitter, random)
+        told = counts > 0
+        if palette is not None:
+            told |= (palette[..., 3] > 0).any(dim=1).cpu()
+        truth, palette = recolor(truth, palette, told, config.hue_jitter, random)
         hints = scatter_hints(truth, figure, counts, random)
-        return self._batch(truth, drawing, hints, drop_palettes(palette, config.palette_dropout, random))
+        return self._batch(truth, drawing, hints, palette)
 
     def validation(self, indices: Sequence[int], hints: int = 0, with_palette: bool = False) -> tuple[Batch, Tensor]:
         """Return an unaugmented batch, and its (N, S, S) bool figures.
@@ -166,6 +172,36 @@ def _place(pictures: Tensor, config: TrainConfig, random: torch.Generator) -> Te
     top, left = torch.randint(size - target + 1, (2,), generator=random).tolist()
     page[:, :, top : top + target, left : left + target] = resized
     return page
+
+
+def warp(pictures: Tensor, share: float, random: torch.Generator) -> Tensor:
+    """Turn, stretch and shear a share of the pictures a little, so that few characters have many poses.
+
+    Args:
+        pictures: (N, 5, S, S) float in 0..1: color, drawing, figure.
+        share: of the pictures, 0..1.
+        random: source of all choices.
+
+    Returns:
+        The same shape and range; what comes in from outside is white page. Pictures outside the share unchanged.
+    """
+    count = len(pictures)
+    chosen = torch.rand(count, generator=random) < share
+    angle, skew, *stretch = ((torch.rand(4, count, generator=random) * 2 - 1) * WARP[:, None]).unbind()
+    cosine, sine, zero = angle.cos(), angle.sin(), torch.zeros(count)
+    rows = [
+        torch.stack([cosine * stretch[0].exp(), skew - sine, zero], dim=1),
+        torch.stack([sine + skew, cosine * stretch[1].exp(), zero], dim=1),
+    ]
+    places = chosen.nonzero()[:, 0].to(pictures.device)
+    matrices = torch.stack(rows, dim=1)[chosen].to(pictures.device)
+    if not len(places):
+        return pictures
+    part = pictures[places]
+    part = torch.cat([1 - part[:, :4], part[:, 4:]], dim=1)  # outside is 0: white, and no figure
+    grid = functional.affine_grid(matrices, list(part.shape), align_corners=False)
+    part = functional.grid_sample(part, grid, mode="bilinear", align_corners=False)
+    return pictures.index_copy(0, places, torch.cat([1 - part[:, :4], part[:, 4:]], dim=1))
 
 
 def jitter_lines(drawing: Tensor, share: float, random: torch.Generator) -> Tensor:
@@ -243,21 +279,21 @@ def scatter_hints(truth: Tensor, figure: Tensor, counts: Tensor, random: torch.G
 
 
 def recolor(
-    truth: Tensor, palette: Tensor | None, hinted: Tensor, share: float, random: torch.Generator
+    truth: Tensor, palette: Tensor | None, told: Tensor, share: float, random: torch.Generator
 ) -> tuple[Tensor, Tensor | None]:
-    """Rotate the hue and scale the saturation of a share of the hinted pictures, and of their palettes alike.
+    """Rotate the hue and scale the saturation of a share of the pictures, and of their palettes alike.
 
-    Pictures without hints keep their colors: there the network must know skin and sky by itself.
+    Pictures without hints and palette keep their colors: there the network must know skin and sky by itself.
 
     Args:
         truth: (N, 3, S, S) float, sRGB in 0..1.
         palette: (N, colors, 4) float palette codes in [-1, 1], or None.
-        hinted: (N,) bool.
-        share: of the hinted pictures, 0..1.
+        told: (N,) bool, whether hints or palette tell the network the colors.
+        share: of the pictures that are told, 0..1.
         random: source of all choices.
     """
     count = len(truth)
-    chosen = (torch.rand(count, generator=random) < share) & hinted
+    chosen = (torch.rand(count, generator=random) < share) & told
     angle = (torch.rand(count, generator=random) * 2 - 1) * math.pi * chosen
     saturation = torch.where(chosen, 0.6 + 0.8 * torch.rand(count, generator=random), 1.0)
     matrix = hue_matrix(angle, saturation).to(truth.device)

@@ -26,7 +26,8 @@ class TrainConfig:
         checkpoint_every: epochs between checkpoints.
         line_jitter: share of drawings whose lines are roughened (width, strength, gaps, grain).
         zoom: share of batches that show the picture smaller on a white page, or a part of it larger.
-        hue_jitter: share of samples with hints whose hue and saturation are shifted, hints and palette with them.
+        warp: share of samples turned, stretched and sheared a little.
+        hue_jitter: share of samples with hints or palette whose hue and saturation are shifted, with all that tells.
         palette_dropout: share of samples without palette code.
         ema: decay per step of the averaged weights that validation and export use; 0 = none.
         mix: weight of each picture of a source, 1 where not named.
@@ -53,6 +54,7 @@ class TrainConfig:
     keep: int = 3
     line_jitter: float = 0.5
     zoom: float = 0.0
+    warp: float = 0.0
     hue_jitter: float = 0.5
     palette_dropout: float = 0.25
     seed: int = 0
@@ -68,7 +70,7 @@ class TrainConfig:
                 raise TrainingError(f"{_option(name)} is {getattr(self, name)}, it must be a number above 0")
         if not 0 <= self.ema < 1:
             raise TrainingError(f"--ema is {self.ema}, it must be at least 0 and below 1")
-        for name in ("line_jitter", "zoom", "hue_jitter", "palette_dropout"):
+        for name in ("line_jitter", "zoom", "warp", "hue_jitter", "palette_dropout"):
             if not 0 <= getattr(self, name) <= 1:
                 raise TrainingError(f"{_option(name)} is {getattr(self, name)}, it must lie between 0 and 1")
         for name in ("lambda_l1", "lambda_chroma", "lambda_gradient", "lambda_gan", "samples"):
@@ -106,6 +108,7 @@ DEFAULTS: dict[SystemName, dict[str, Any]] = {
         "lambda_gradient": 0.5,
         "ema": 0.999,
         "zoom": 0.4,
+        "warp": 0.5,
     },
 }
 
