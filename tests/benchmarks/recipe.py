@@ -126,31 +126,6 @@ def with_upsampling(make: Callable[[int, int, bool], nn.Module]) -> Callable[[Hi
     return change
 
 
-recolor = batches.recolor
-
-
-def recolor_told(
-    truth: Tensor, palette: Tensor | None, hinted: Tensor, share: float, random: torch.Generator
-) -> tuple[Tensor, Tensor | None]:
-    """Recolor also where there is no hint but a palette that tells."""
-    assert palette is not None
-    return recolor(truth, palette, hinted | (palette[..., 3].sum(1) > 0).cpu(), share, random)
-
-
-def recolor_gamma(
-    truth: Tensor, palette: Tensor | None, hinted: Tensor, share: float, random: torch.Generator
-) -> tuple[Tensor, Tensor | None]:
-    """As ``recolor_told``, and make half of these darker or lighter."""
-    truth, palette = recolor_told(truth, palette, hinted, share, random)
-    assert palette is not None
-    told = (hinted | (palette[..., 3].sum(1) > 0).cpu()) & (torch.rand(len(truth), generator=random) < share)
-    gamma = torch.where(told, torch.exp(torch.rand(len(truth), generator=random) * 1.6 - 0.8), 1.0)
-    colors = ((palette[..., :3] + 1) / 2).clamp(1e-4, 1) ** gamma[:, None, None] * 2 - 1
-    used = palette[..., 3:] > 0
-    palette = torch.cat([torch.where(used, colors, palette[..., :3]), palette[..., 3:]], dim=2)
-    return truth.clamp(1e-4, 1) ** gamma[:, None, None, None], palette
-
-
 VARIANTS = {
     "base": Variant(),
     "base, another seed": Variant({"seed": 1}),
@@ -172,8 +147,7 @@ VARIANTS = {
     "no palette": Variant({"palette_dropout": 1.0}),
     "palette left out in half": Variant({"palette_dropout": 0.5}),
     "never recolored": Variant({"hue_jitter": 0.0}),
-    "palettes recolored too": Variant(patches={"recolor": recolor_told}),
-    "palettes recolored and lightened": Variant(patches={"recolor": recolor_gamma}),
+    "never turned and stretched": Variant({"warp": 0.0}),
     "half without hints": Variant(patches={"NO_HINTS_SHARE": 0.5}),
     "a tenth without hints": Variant(patches={"NO_HINTS_SHARE": 0.1}),
     "small hints only": Variant(patches={"HINT_RADII": (1, 1, 2)}),
