@@ -130,7 +130,7 @@ def color_jobs(
         on_page: called for each page of an archive that is done.
     """
     if results.records is not None:
-        clean_leftovers(dict.fromkeys(job.target.parent for job in jobs))
+        clean_leftovers(dict.fromkeys(file.parent for job in jobs for file, _ in job.files))
 
     def work(job: Job) -> JobResult:
         return color_job(job, painter_of(job, painters), results, workers=workers, on_page=on_page)
@@ -181,20 +181,21 @@ def color_job(
     return _color_picture(job, data, painter, store)
 
 
-_Store = Callable[[Callable[[BinaryIO], bool]], None]
+_Store = Callable[[Sequence[Callable[[BinaryIO], bool]]], None]
 
 
 def _color_picture(job: Job, data: bytes, painter: Painter, store: _Store) -> JobResult:
-    painted = painter.paint(data, shown_name(job.source), SAVE_SUFFIXES[job.target.suffix.lower()])
+    format = None if job.layers else SAVE_SUFFIXES[job.target.suffix.lower()]
+    painted = painter.paint(data, shown_name(job.source), format, job.layers)
     notes = _NOTES.get(painted.status, ()) + painted.notes
     if painted.status == "skipped":
         return JobResult(job.source, None, "skipped", size=painted.size, notes=notes)
 
-    def fill(stream: BinaryIO) -> bool:
-        stream.write(painted.data)
+    def fill(content: bytes, stream: BinaryIO) -> bool:
+        stream.write(content)
         return True
 
-    store(fill)
+    store([partial(fill, content) for content in painted.files])
     return JobResult(job.source, job.target, painted.status, size=painted.size, notes=notes)
 
 
@@ -222,7 +223,7 @@ def _color_archive(
         done = color_archive(job.source, stream, painter, format=format, workers=workers, on_page=on_page)
         return not done.problems
 
-    store(fill)
+    store([fill])
     notes = done.problems + done.notes
     if done.already:
         notes += (f"{done.already} of {done.pages} pages already colored, copied as they are",)

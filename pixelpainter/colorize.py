@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pixelpainter.card import ModelCard
-from pixelpainter.compose import LineMode, compose
+from pixelpainter.compose import LineMode
 from pixelpainter.contract import check_contract
 from pixelpainter.devices import Device, active_device, available_cpus, first_line, load_session
 from pixelpainter.errors import ModelError
+from pixelpainter.finish import Painting
 from pixelpainter.hints import Hint, draw_on_paper
 from pixelpainter.hub import find_model, hash_file
 from pixelpainter.imaging import Picture, letterbox, picture_from_array, picture_from_image
@@ -26,6 +27,7 @@ from pixelpainter.lines import clean_drawing
 from pixelpainter.settings import Settings
 
 if TYPE_CHECKING:
+    from pixelpainter.layers.stack import Layer
     from pixelpainter.palette import Swatch
     from pixelpainter.strokes import Strokes
 
@@ -115,6 +117,8 @@ class Colorizer:
         saturation: float = 1.0,
         even: float = 0.8,
         lines: LineMode = "original",
+        flat: bool = False,
+        gap: int | None = None,
         clean: bool = True,
     ) -> Image.Image:
         """Color a drawing; all but the drawing is explained at `Settings`.
@@ -129,6 +133,8 @@ class Colorizer:
             saturation: how strong the colors are.
             even: how far patches inside a region are evened out.
             lines: whose lines the result shows.
+            flat: one color per region.
+            gap: pixels; lines with holes up to this wide are closed to find regions.
             clean: make white-on-black drawings and gray paper black on white first.
 
         Returns:
@@ -147,6 +153,8 @@ class Colorizer:
             saturation=saturation,
             even=even,
             lines=lines,
+            flat=flat,
+            gap=gap,
             clean=clean,
         )
         if isinstance(picture, Image.Image):
@@ -167,6 +175,16 @@ class Colorizer:
 
         ``on_note`` is told in one line what the user should know about a result.
         """
+        return self._painting(picture, settings, on_note).picture(settings)
+
+    def layer_picture(
+        self, picture: Picture, settings: Settings, *, on_note: Callable[[str], None] | None = None
+    ) -> tuple[Layer, ...]:
+        """Color an opened drawing, as `colorize_picture` does, in layers: see `layers.build_layers`."""
+        return self._painting(picture, settings, on_note).layers(settings)
+
+    def _painting(self, picture: Picture, settings: Settings, on_note: Callable[[str], None] | None) -> Painting:
+        """Find the colors of a drawing."""
         if settings.clean:
             drawing = clean_drawing(picture.rgb)
             ink, network = drawing.ink, drawing.network
@@ -183,10 +201,7 @@ class Colorizer:
             if lost and on_note is not None:
                 count = len(settings.hints)
                 on_note(f"{lost} of {count} hints lie in lines, with no paper near them, and color nothing")
-        color = self._steered(small, dots, settings)
-        if picture.alpha is None or settings.lines != "original":
-            return compose(ink, color, box, lines=settings.lines)
-        return _with_lines(compose(ink, color, box, lines="none"), ink, picture.alpha)
+        return Painting(ink, network, picture.alpha, self._steered(small, dots, settings), box)
 
     def _steered(self, small: NDArray[np.uint8], dots: NDArray[np.float32], settings: Settings) -> NDArray[np.float32]:
         """Ask the network, and make its answer what the user wants, see `steer`.
@@ -275,18 +290,3 @@ def _swatches(palette: Sequence[Swatch] | NDArray[np.floating[Any]]) -> tuple[Sw
     from pixelpainter.palette import swatches_of_code
 
     return swatches_of_code(palette.astype(np.float32))
-
-
-def _with_lines(layer: NDArray[np.uint8], ink: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Multiply lines over color in a picture that gets its transparency back.
-
-    ``ink`` was flattened on white: half transparent black is gray in it, and would become half transparent gray.
-
-    Args:
-        layer: (H, W, 3) uint8, the color; it is overwritten.
-        ink: (H, W) uint8, flattened.
-        alpha: (H, W) uint8.
-    """
-    opaque = cv2.bitwise_not(cv2.divide(cv2.bitwise_not(ink), np.maximum(alpha, 1), scale=255))
-    cv2.multiply(layer, cv2.cvtColor(opaque, cv2.COLOR_GRAY2RGB), layer, scale=1 / 255)
-    return layer

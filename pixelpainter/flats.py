@@ -56,6 +56,15 @@ def flat_colors(labels: Numbers, color: Bytes) -> Bytes:
     Raises:
         ValueError: the arrays do not fit.
     """
+    return np.asarray(region_colors(labels, color)[labels], np.uint8)
+
+
+def region_colors(labels: Numbers, color: Bytes) -> Bytes:
+    """Return the color of each region (N, 3) uint8, from number 0 on; arguments as for ``flat_colors``.
+
+    Raises:
+        ValueError: the arrays do not fit.
+    """
     if labels.ndim != 2 or color.shape != (*labels.shape, 3) or color.dtype != np.uint8:
         raise ValueError(f"labels {labels.shape} and color {color.dtype} {color.shape} do not fit")
     inside = np.zeros(labels.shape, np.uint8)
@@ -71,7 +80,7 @@ def flat_colors(labels: Numbers, color: Bytes) -> Bytes:
     found = _main_color(region, color.reshape(-1, 3)[places] * np.float32(1 / 255), weights, int(labels.max()) + 1)
     table = np.rint(found * 255).astype(np.uint8)
     table[(table >= WHITE).all(axis=1)] = 255
-    return np.asarray(table[labels], np.uint8)
+    return np.asarray(table, np.uint8)
 
 
 def network_regions(drawing: Bytes) -> Numbers:
@@ -110,7 +119,7 @@ def even_out(answer: Floats, drawing: Bytes, labels: Numbers, amount: float) -> 
     around = cv2.dilate(drawing, np.ones((7, 7), np.uint8))  # a gray area is no fringe of a line
     light = (cv2.GaussianBlur(drawing, (0, 0), FRINGE_PX) + np.float32(1)) / (around + np.float32(1))
     even, other = _evened(answer, labels, votes, light)
-    patch, own = _own_patches(labels, other > OTHER, paper > 0)
+    patch, own = own_patches(labels, other > OTHER, paper > 0, SMALLEST_PART)
     if own.any():
         rows, columns = np.nonzero(own[patch])
         place = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
@@ -149,14 +158,20 @@ def _evened(answer: Floats, labels: Numbers, votes: Floats, light: Floats) -> tu
     return shaded, np.asarray(other, np.float32)
 
 
-def _own_patches(labels: Numbers, other: Flags, paper: Flags) -> tuple[Numbers, Flags]:
+def own_patches(labels: Numbers, other: Flags, paper: Flags, smallest: float) -> tuple[Numbers, Flags]:
     """Find patches of other color than their region's that lines enclose but for a hole.
 
     A patch that the network painted by mistake has its border in the open. What shares a region because a line is
     open touches the rest in that hole only.
 
+    Args:
+        labels: (H, W) int32, the regions.
+        other: (H, W) bool, where the color is another than the main color of the region.
+        paper: (H, W) bool, where no line is.
+        smallest: area of the smallest patch, in pixels.
+
     Returns:
-        (S, S) int32, the patches by number, 0 elsewhere; and which numbers are such patches.
+        (H, W) int32, the patches by number, 0 elsewhere; and which numbers are such patches.
     """
     apart = (other & paper).astype(np.uint8)
     for one, two in NEIGHBORS:
@@ -168,7 +183,7 @@ def _own_patches(labels: Numbers, other: Flags, paper: Flags) -> tuple[Numbers, 
     for one, two in [*NEIGHBORS, *[(two, one) for one, two in NEIGHBORS]]:
         border = (patch[one] > 0) & rest[two] & (labels[one] == labels[two])
         contact += np.bincount(patch[one][border], minlength=patches)
-    own = (contact < CONTACT * np.sqrt(area)) & (area >= SMALLEST_PART)
+    own = (contact < CONTACT * np.sqrt(area)) & (area >= smallest)
     own[0] = False
     return np.asarray(patch, np.int32), own
 

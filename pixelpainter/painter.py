@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
+import numpy as np
+
 from pixelpainter import __version__
 from pixelpainter.colorize import Colorizer
 from pixelpainter.errors import InputError, OutputError
@@ -25,8 +27,10 @@ from pixelpainter.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
     from numpy.typing import NDArray
+
+    from pixelpainter.layers.files import LayerFormat
+    from pixelpainter.layers.stack import Layer
 
 ColoredMode = Literal["copy", "skip", "force"]
 PaintStatus = Literal["colored", "copied", "skipped"]
@@ -35,23 +39,29 @@ PaintStatus = Literal["colored", "copied", "skipped"]
 _BYTES_PER_PIXEL, _METADATA_BYTES = 16, 64 << 20
 # Compositing a picture of 64 megapixels takes 10 bytes per pixel at its peak: this makes 1 GB for all threads.
 _PIXELS_AT_ONCE = 100_000_000
+_REGIONS_MEMORY = 4  # times as much per pixel take regions; four layers and their file take no more after them
 
 
 @dataclass(frozen=True)
 class Painted:
-    """A picture file, ready to be written.
+    """What a drawing became, ready to be written.
 
     Attributes:
-        data: the file; empty if the status is "skipped".
+        files: one file, or that of each layer as `layers.LAYER_FILES` names them; none if the status is "skipped".
         status: "colored"; "copied" or "skipped" if the drawing already was.
         size: (width, height) of the picture.
         notes: what else the user should know, one line each.
     """
 
-    data: bytes
+    files: tuple[bytes, ...]
     status: PaintStatus
     size: tuple[int, int]
     notes: tuple[str, ...] = ()
+
+    @property
+    def data(self) -> bytes:
+        """The only file; empty if there is none."""
+        return self.files[0] if self.files else b""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,43 +149,58 @@ class Painter:
         """Size of the largest file that is read."""
         return self.max_pixels * _BYTES_PER_PIXEL + _METADATA_BYTES
 
-    def paint(self, data: bytes, name: str, format: str | None) -> Painted:
+    def paint(self, data: bytes, name: str, format: str | None, layers: LayerFormat | None = None) -> Painted:
         """Color a picture file.
 
         Args:
             data: the file.
             name: what messages call it.
             format: PIL format name of the result; None = that of the drawing, or PNG where it cannot be written.
+            layers: make layers of this kind instead; as "png", they are several files.
 
         Raises:
+            MissingExtraError: layers as "psd" need psd-tools, which is not installed.
             InputError: the drawing, or a hint, cannot be used.
             ModelError: the model fails on this picture.
             OutputError: the format cannot hold this picture.
         """
+        memory = _REGIONS_MEMORY if layers or self.settings.flat else 1
         try:
             picture = open_picture(Named(data, name), max_pixels=self.max_pixels)
-            with self.room.taken(picture.rgb.size // 3):
-                return self._paint(picture, data, name, format or writable_format(picture.format))
+            with self.room.taken(memory * (picture.rgb.size // 3)):
+                return self._paint(picture, data, name, format or writable_format(picture.format), layers)
         except MemoryError as error:
             raise InputError(f"{name}: there is not enough memory for this picture") from error
         except OutputError as error:  # it does not know the name
             raise OutputError(f"{name}: {error}") from error
 
-    def _paint(self, picture: Picture, data: bytes, name: str, format: str) -> Painted:
+    def _paint(self, picture: Picture, data: bytes, name: str, format: str, layers: LayerFormat | None) -> Painted:
         """Color or copy an opened picture."""
         size = picture.rgb.shape[1], picture.rgb.shape[0]
-        if self.colored == "force" or not is_colored(picture.rgb):
-            notes: list[str] = []
-            try:
+        if self.colored != "force" and is_colored(picture.rgb):
+            if self.colored == "skip":
+                return Painted((), "skipped", size)
+            return Painted(self._copied(picture, data, format, layers), "copied", size)
+        notes: list[str] = []
+        try:
+            if layers is not None:
+                parts = self.colorizer.layer_picture(picture, self.settings, on_note=notes.append)
+                files = _encoded_layers(parts, layers, picture, self.metadata)
+            else:
                 rgb = self.colorizer.colorize_picture(picture, self.settings, on_note=notes.append)
-            except InputError as error:  # a hint or stroke; it does not know the drawing
-                raise InputError(f"{name}: {error}") from error
-            return Painted(self._encoded(picture, rgb, format, self.metadata), "colored", size, tuple(notes))
-        if self.colored == "skip":
-            return Painted(b"", "skipped", size)
-        if picture.format != format:
-            data = self._encoded(picture, picture.rgb, format)
-        return Painted(data, "copied", size)
+                files = (self._encoded(picture, rgb, format, self.metadata),)
+        except InputError as error:  # a hint or stroke; it does not know the drawing
+            raise InputError(f"{name}: {error}") from error
+        return Painted(files, "colored", size, tuple(notes))
+
+    def _copied(self, picture: Picture, data: bytes, format: str, layers: LayerFormat | None) -> tuple[bytes, ...]:
+        """Return the files of a picture that stays as it is; of layers, the lowest one has all of it."""
+        if layers is not None:
+            from pixelpainter.layers.stack import build_layers
+
+            paper = np.full(picture.rgb.shape[:2], 255, np.uint8)
+            return _encoded_layers(build_layers(picture.rgb, paper, picture.rgb, picture.alpha), layers, picture)
+        return (data if picture.format == format else self._encoded(picture, picture.rgb, format),)
 
     def _encoded(
         self, picture: Picture, rgb: NDArray[np.uint8], format: str, metadata: Mapping[str, str] | None = None
@@ -184,6 +209,15 @@ class Painter:
         return encode_picture(
             rgb, format=format, alpha=picture.alpha, dpi=picture.dpi, quality=self.quality, metadata=metadata
         )
+
+
+def _encoded_layers(
+    layers: tuple[Layer, ...], format: LayerFormat, picture: Picture, metadata: Mapping[str, str] | None = None
+) -> tuple[bytes, ...]:
+    """Return the files of layers that have the resolution of the drawing."""
+    from pixelpainter.layers.files import encode_layers
+
+    return encode_layers(layers, format, dpi=picture.dpi, metadata=metadata)
 
 
 class Named(io.BytesIO):

@@ -16,11 +16,14 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePath, PurePosixPath
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pixelpainter.errors import InputError, OutputError, PixelPainterError
 from pixelpainter.hints import SIDE_CARS, is_side_car
 from pixelpainter.imaging import PICTURE_SUFFIXES, SAVE_SUFFIXES
+
+if TYPE_CHECKING:
+    from pixelpainter.layers.files import LayerFormat
 
 ARCHIVE_SUFFIXES = frozenset({".cbz", ".zip"})
 FormatName = Literal["png", "jpg", "webp", "tiff", "keep"]
@@ -35,11 +38,12 @@ class Job:
 
     Attributes:
         source: the drawing, or the archive of drawings.
-        target: the file for the result.
+        target: the file for the result, or the folder for layers as PNG files.
         place: the target's path under the output folder, with slashes: the same on every machine.
         problem: why this job cannot be done, known before it starts.
         variation: which of several colorings of the drawing this is, from 0 on.
         data: the drawing itself, where it comes from a stream; the source is a name for messages then.
+        layers: the kind of layers that the result is; None = it is a picture.
     """
 
     source: Path
@@ -48,11 +52,21 @@ class Job:
     problem: PixelPainterError | None = None
     variation: int = 0
     data: bytes | None = field(default=None, repr=False)
+    layers: LayerFormat | None = None
 
     @property
     def is_archive(self) -> bool:
         """Whether the source is an archive."""
         return is_archive(self.source)
+
+    @property
+    def files(self) -> list[tuple[Path, str]]:
+        """The files that make the result, each with its place: the target itself, or those in its folder."""
+        if self.layers != "png":
+            return [(self.target, self.place)]
+        from pixelpainter.layers.files import LAYER_FILES
+
+        return [(self.target / name, f"{self.place}/{name}") for name in LAYER_FILES]
 
 
 def is_archive(path: PurePath) -> bool:
@@ -65,11 +79,13 @@ def is_picture(path: PurePath) -> bool:
     return path.suffix.lower() in PICTURE_SUFFIXES
 
 
-def result_suffix(source: PurePath, format: FormatName | None = None) -> str:
-    """Return the suffix of a result, with its dot. None = PNG. An archive stays an archive."""
+def result_suffix(source: PurePath, format: FormatName | None = None, layers: LayerFormat | None = None) -> str:
+    """Return the suffix of a result, with its dot. None = PNG. An archive stays an archive, a folder has none."""
     suffix = source.suffix
     if is_archive(source):
         return suffix
+    if layers is not None:
+        return "" if layers == "png" else f".{layers}"
     if format in (None, "png"):
         return _LOSSLESS
     if format != "keep":
@@ -79,18 +95,32 @@ def result_suffix(source: PurePath, format: FormatName | None = None) -> str:
     return _KEPT_SUFFIXES.get(suffix.lower(), _LOSSLESS)
 
 
-def plan_file(source: Path, target: Path | None = None, format: FormatName | None = None) -> Job:
-    """Return the job of a single file; without a target, NAME_color.png beside it."""
+def plan_file(
+    source: Path,
+    target: Path | None = None,
+    format: FormatName | None = None,
+    layers: LayerFormat | None = None,
+) -> Job:
+    """Return the job of a single file; without a target, NAME_color.png beside it (for layers .ora, .psd, a folder)."""
     if target is None:
-        target = source.with_name(f"{source.stem}_color{result_suffix(source, format)}")
-    problem = None
-    if is_archive(source) and not is_archive(target):
+        target = source.with_name(f"{source.stem}_color{result_suffix(source, format, layers)}")
+    problem: PixelPainterError | None = None
+    if layers is not None:
+        problem = _no_layers(source)
+        if problem is None and layers != "png" and target.suffix.lower() != f".{layers}":
+            problem = OutputError(f"{target}: layers of this kind need a name ending in .{layers}")
+    elif is_archive(source) and not is_archive(target):
         problem = OutputError(f"{target}: an archive becomes an archive; name a file ending in .cbz or .zip")
     elif not is_archive(source) and target.suffix.lower() not in SAVE_SUFFIXES:
         problem = OutputError(
             f"{target}: cannot write this kind of file; use one of {', '.join(sorted(SAVE_SUFFIXES))}"
         )
-    return Job(source, target, target.name, problem)
+    return Job(source, target, target.name, problem, layers=layers)
+
+
+def _no_layers(source: Path) -> PixelPainterError | None:
+    """Return why there can be no layers of a source."""
+    return InputError(f"{source}: there are no layers of archives; unpack it first") if is_archive(source) else None
 
 
 def plan_folder(
@@ -100,6 +130,7 @@ def plan_folder(
     format: FormatName | None = None,
     patterns: Sequence[str] = (),
     exclude: Collection[Path] = (),
+    layers: LayerFormat | None = None,
 ) -> list[Job]:
     """Return the jobs that color files and folders into one folder.
 
@@ -116,6 +147,7 @@ def plan_folder(
             slash is compared with the path inside the folder (``*`` matches slashes too), else with
             the name.
         exclude: files in folders that are no drawings, such as a contact sheet of the last run.
+        layers: results are layers of this kind; as "png", a folder OUTPUT/NAME for each drawing.
 
     Raises:
         OutputError: the output folder is one of the sources.
@@ -139,8 +171,11 @@ def plan_folder(
             absolute = os.path.abspath(file)  # noqa: PTH100
             if absolute not in not_drawings:
                 found.setdefault(absolute, (file, prefix / file.relative_to(source)))
-    names = name_results([place for _, place in found.values()], partial(result_suffix, format=format))
-    jobs = [Job(file, output / name, name.as_posix()) for (file, _), name in zip(found.values(), names, strict=True)]
+    names = name_results([place for _, place in found.values()], partial(result_suffix, format=format, layers=layers))
+    jobs = [
+        Job(file, output / name, name.as_posix(), _no_layers(file) if layers else None, layers=layers)
+        for (file, _), name in zip(found.values(), names, strict=True)
+    ]
     return _without_loss(jobs) + problems
 
 
@@ -206,29 +241,26 @@ def _nothing_found(source: Path, output: Path, patterns: Sequence[str], hints: S
 
 def plan_variations(jobs: Sequence[Job], count: int) -> list[Job]:
     """Return the jobs that color each drawing several times, with a number from 1 on at the end of their names."""
-    drawings = {os.path.realpath(job.source) for job in jobs}
     copies: list[Job] = []
     for job, variation in itertools.product(jobs, range(count)):
-        target = job.target.with_stem(f"{job.target.stem}_{variation + 1}")
+        stem, suffix = (job.target.name, "") if job.layers == "png" else (job.target.stem, job.target.suffix)
+        target = job.target.with_name(f"{stem}_{variation + 1}{suffix}")
         place = str(PurePosixPath(job.place).with_name(target.name)) if job.place else ""
-        problem = job.problem
-        if problem is None and os.path.realpath(target) in drawings:
-            problem = OutputError(f"{target}: the result would replace a drawing")
-        copies.append(dataclasses.replace(job, target=target, place=place, problem=problem, variation=variation))
-    return copies
+        copies.append(dataclasses.replace(job, target=target, place=place, variation=variation))
+    return _without_loss(copies)
 
 
 def _without_loss(jobs: list[Job]) -> list[Job]:
     """Give a problem to each job whose result would replace a drawing of this run."""
-    existing = [os.path.realpath(job.target) if os.path.lexists(job.target) else None for job in jobs]
+    existing = [{os.path.realpath(file) for file, _ in job.files if os.path.lexists(file)} for job in jobs]
     if not any(existing):
         return jobs
     drawings = {os.path.realpath(job.source) for job in jobs}
     return [
         dataclasses.replace(job, problem=OutputError(f"{job.target}: the result would replace a drawing"))
-        if target in drawings
+        if job.problem is None and targets & drawings
         else job
-        for job, target in zip(jobs, existing, strict=True)
+        for job, targets in zip(jobs, existing, strict=True)
     ]
 
 

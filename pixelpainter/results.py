@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
 from pixelpainter.atomic import new_file
@@ -49,29 +51,37 @@ class Results:
         """
         if job.problem is not None:
             raise job.problem
-        if not os.path.lexists(job.target):
+        if not any(os.path.lexists(file) for file, _ in job.files):
             return "missing"
-        name = shown_name(job.target)
-        if job.data is None and job.source.exists() and job.target.exists() and job.source.samefile(job.target):
+        if self.records is not None and not self.overwrite:
+            source = source or hash_file(job.source)
+        states = {self._state(job, file, place, painter, source or "") for file, place in job.files}
+        return states.pop() if len(states) == 1 else "outdated"  # some files of several: a run that was stopped
+
+    def _state(self, job: Job, file: Path, place: str, painter: Painter, source: str) -> State:
+        """Tell what one file of a result is. Raises OutputError if it may not be replaced."""
+        if not os.path.lexists(file):
+            return "missing"
+        name = shown_name(file)
+        if job.data is None and job.source.exists() and file.exists() and job.source.samefile(file):
             raise OutputError(f"{name}: the result would replace the drawing itself; name another file")
         if self.overwrite:
             return "outdated"
         state: State = "foreign"
         if self.records is not None:
-            made_by = self.made_by(job, painter)
-            state = self.records.state(job.place, job.target, source or hash_file(job.source), made_by)
+            state = self.records.state(place, file, source, self.made_by(job, painter))
         if state == "foreign":
             raise OutputError(f"{name}: exists already; use --overwrite to replace it")
         return state
 
     def store(
-        self, job: Job, fill: Callable[[BinaryIO], bool], *, replace: bool, source: str, painter: Painter
+        self, job: Job, fills: Sequence[Callable[[BinaryIO], bool]], *, replace: bool, source: str, painter: Painter
     ) -> None:
-        """Write a result, and first its record.
+        """Write a result, each file after its record.
 
         Args:
             job: says where.
-            fill: writes the content, and tells whether all went well.
+            fills: for each file of the job: writes the content, and tells whether all went well.
             replace: whether there is a file to be replaced; if not, one that appears meanwhile is safe.
             source: SHA-256 of the drawing.
             painter: model and settings.
@@ -79,22 +89,28 @@ class Results:
         Raises:
             OutputError: the result cannot be written.
         """
-        name, content = shown_name(job.target), ""
+        made_by = self.made_by(job, painter)
+        for (file, place), fill in zip(job.files, fills, strict=True):
+            self._store(file, fill, replace, Record(place, "", source, made_by))
+
+    def _store(self, file: Path, fill: Callable[[BinaryIO], bool], replace: bool, record: Record) -> None:
+        """Write one file, and first its record, of which the content is not known yet. Raises OutputError."""
+        name, content = shown_name(file), ""
         try:
-            job.target.parent.mkdir(parents=True, exist_ok=True)
+            file.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            folder = shown_name(job.target.parent)
+            folder = shown_name(file.parent)
             raise OutputError(f"{folder}: the folder cannot be made ({short_reason(error)})") from error
         try:
-            with new_file(job.target, overwrite=replace or self.overwrite) as stream:
+            with new_file(file, overwrite=replace or self.overwrite) as stream:
                 whole = fill(stream)
                 if self.records is not None:
                     stream.flush()
                     stream.seek(0)
                     content = hash_stream(stream)
-                    self.records.add(Record(job.place, content, source, self.made_by(job, painter), whole))
+                    self.records.add(dataclasses.replace(record, result=content, whole=whole))
         except FileExistsError as error:
-            if not content or hash_file(job.target) != content:  # else another process was asked for the same
+            if not content or hash_file(file) != content:  # else another process was asked for the same
                 raise OutputError(f"{name}: appeared meanwhile; use --overwrite to replace it") from error
         except OSError as error:
             raise OutputError(f"{name}: cannot be written ({short_reason(error)})") from error

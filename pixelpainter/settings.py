@@ -33,6 +33,9 @@ class Settings:
         even: how far patches inside a region are evened out; 0 = as the model painted them, 1 = wholly.
         lines: "original" puts the drawing's own lines over the color, "model" keeps the network's picture
             as it is, "none" leaves color without lines.
+        flat: one color per region of the full-size drawing, without light and shade.
+        gap: lines with holes up to this many pixels are closed to find regions, for ``flat`` and for layers;
+            None = 8 in a picture of 2048, as many less in a smaller one, at least 2.
         clean: make white-on-black drawings and gray paper black on white first.
     """
 
@@ -43,6 +46,8 @@ class Settings:
     saturation: float = 1.0
     even: float = 0.8
     lines: LineMode = "original"
+    flat: bool = False
+    gap: int | None = None
     clean: bool = True
 
     def __post_init__(self) -> None:
@@ -53,6 +58,10 @@ class Settings:
             raise ValueError(f"even is {self.even}, not from 0 to 1")
         if self.exact and not self.palette:
             raise ValueError("exact is asked for without a palette: there are no colors to use")
+        if self.gap is not None and self.gap < 0:
+            raise ValueError(f"gap is {self.gap}, not 0 or more")
+        if self.flat and self.lines == "model":
+            raise ValueError("flat colors go with the drawing's own lines or none, not with those of the network")
 
     def over(self, hints: tuple[Hint, ...], strokes: tuple[Strokes, ...]) -> Settings:
         """Return these settings with more hints and strokes; those that are here already cover them."""

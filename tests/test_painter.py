@@ -46,7 +46,7 @@ def colorizer(plain_model):
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "TIFF"])
 def test_a_drawing_is_colored(colorizer, format):
-    painted = Painter(colorizer=colorizer).paint(drawing(), "a.png", format)
+    painted = Painter(colorizer=colorizer, settings=Settings(even=0)).paint(drawing(), "a.png", format)
     assert (painted.status, painted.size) == ("colored", (60, 90))
     image = opened(painted.data)
     assert (image.format, image.size) == (format, (60, 90))

@@ -25,7 +25,7 @@ def job(tmp_path):
 def store(results: Results, job: Job, painter: Painter, **settings) -> None:
     results.store(
         job,
-        lambda stream: stream.write(b"result") > 0,
+        [lambda stream: stream.write(b"result") > 0],
         **{"replace": False, "source": "", "painter": painter} | settings,
     )
 

@@ -36,6 +36,9 @@ DIFFERENT = [
     {"palette": (Swatch((1, 2, 4), 0.5), Swatch((9, 9, 9), 0.5))},
     {"saturation": 0.5},
     {"even": 0.5},
+    {"flat": True},
+    {"gap": 0},
+    {"gap": 8},
 ]
 
 
@@ -74,6 +77,13 @@ def test_a_saturation_that_is_none(wrong):
 def test_an_evenness_that_is_none(wrong):
     with pytest.raises(ValueError, match="even is"):
         Settings(even=wrong)
+
+
+def test_regions_that_are_none():
+    with pytest.raises(ValueError, match="gap is -1"):
+        Settings(gap=-1)
+    with pytest.raises(ValueError, match="own lines"):
+        Settings(flat=True, lines="model")
 
 
 def test_exact_needs_a_palette():

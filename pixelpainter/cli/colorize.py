@@ -14,10 +14,21 @@ import typer
 
 from pixelpainter.cli import options, progress
 from pixelpainter.cli.messages import print_error, print_note
-from pixelpainter.cli.usage import STREAM, Destination, check_colors, check_outputs, find_destination, parsed, wrong
+from pixelpainter.cli.usage import (
+    STREAM,
+    Destination,
+    check_colors,
+    check_outputs,
+    check_regions,
+    find_destination,
+    find_layers,
+    parsed,
+    wrong,
+)
 
 if TYPE_CHECKING:
     from pixelpainter.hints import Hint
+    from pixelpainter.layers.files import LayerFormat
     from pixelpainter.painter import Painter
     from pixelpainter.palette import Swatch
     from pixelpainter.plan import FormatName, Job
@@ -28,6 +39,7 @@ def colorize(
     paths: options.Paths,
     output: options.Output = None,
     format: options.Format = None,
+    layers: options.Layers = None,
     quality: options.Quality = None,
     overwrite: options.Overwrite = False,
     colored: options.Colored = "copy",
@@ -41,6 +53,8 @@ def colorize(
     variations: options.Variations = None,
     seed: options.Seed = 0,
     lines: options.Lines = "original",
+    flat: options.Flat = False,
+    gap: options.Gap = None,
     no_clean: options.NoClean = False,
     pattern: options.Patterns = None,
     shard: options.Shard = None,
@@ -67,6 +81,8 @@ def colorize(
     pixelpainter colorize pages/ book.cbz -o colored/   (goes on where it stopped)
     """
     destination = find_destination(paths, output, format)
+    layers = find_layers(layers, output, format, destination)
+    check_regions(layers, lines, preview, gap, flat=flat)
     check_outputs(destination, as_json=as_json, print_paths=print_paths, shard=shard, variations=variations)
     check_colors(palette, reference, variations, exact=exact)
     # Imported here, so that --help and most usage errors wait for neither numpy nor onnxruntime.
@@ -81,7 +97,7 @@ def colorize(
     from pixelpainter.settings import Settings
 
     (part,) = parsed("--shard", parse_shard, [shard] if shard else ()) or (None,)
-    plan = _plan(paths, output, destination, format, pattern or (), part, preview, variations)
+    plan = _plan(paths, output, destination, format, layers, pattern or (), part, preview, variations)
     hints, strokes = _read_hints(hint or (), hints_file, max_pixels)
     palettes = _palettes(palette, reference, variations, seed, max_pixels)
     cores = threads or available_cpus()
@@ -90,7 +106,15 @@ def colorize(
     colorizer = Colorizer(model, threads=network_threads, device=device, background=True, quiet=quiet)
     painter = Painter(colorizer=colorizer, colored=colored, quality=quality, max_pixels=max_pixels)
     wanted = partial(
-        Settings, hints=hints, strokes=strokes, saturation=saturation, even=even, lines=lines, clean=not no_clean
+        Settings,
+        hints=hints,
+        strokes=strokes,
+        saturation=saturation,
+        even=even,
+        lines=lines,
+        flat=flat,
+        gap=gap,
+        clean=not no_clean,
     )
     painters = [dataclasses.replace(painter, settings=wanted(palette=swatches, exact=exact)) for swatches in palettes]
     if paths[0] == Path(STREAM):
@@ -151,6 +175,7 @@ def _plan(
     output: str | None,
     destination: Destination,
     format: FormatName | None,
+    layers: LayerFormat | None,
     patterns: Sequence[str],
     part: tuple[int, int] | None,
     preview: Path | None,
@@ -165,11 +190,11 @@ def _plan(
     if destination in ("file", "stdout"):
         target = None if destination == "stdout" else output
         source = Path("stdin") if paths[0] == Path(STREAM) else paths[0]  # a name for messages
-        jobs = [plan.plan_file(source, Path(target) if target else None, format)]
+        jobs = [plan.plan_file(source, Path(target) if target else None, format, layers)]
     else:
         assert output is not None
         exclude = [] if preview is None else [preview]
-        jobs = plan.plan_folder(paths, Path(output), format=format, patterns=patterns, exclude=exclude)
+        jobs = plan.plan_folder(paths, Path(output), format=format, patterns=patterns, exclude=exclude, layers=layers)
     if part is not None:
         jobs = plan.take_shard(jobs, part)
     return plan.plan_variations(jobs, variations) if variations else jobs
@@ -180,7 +205,8 @@ def _color_to_stdout(job: Job, painter: Painter, format: FormatName | None, *, q
     from pixelpainter.imaging import SAVE_SUFFIXES
 
     data = painter.read(job.source) if job.data is None else job.data
-    painted = painter.paint(data, str(job.source), None if format == "keep" else SAVE_SUFFIXES[f".{format or 'png'}"])
+    kind = None if format == "keep" else SAVE_SUFFIXES[f".{format or 'png'}"]
+    painted = painter.paint(data, str(job.source), kind, job.layers)
     already = () if painted.status == "colored" else (f"already colored, {painted.status}",)
     if not quiet:
         for note in already + painted.notes:

@@ -42,6 +42,14 @@ Format = Annotated[
         rich_help_panel=RESULT,
     ),
 ]
+Layers = Annotated[
+    Literal["ora", "psd", "png"] | None,
+    typer.Option(
+        metavar="KIND",
+        help="Flats, shading, light and lines as layers: ora (Krita, GIMP), psd, or png, a folder of files.",
+        rich_help_panel=RESULT,
+    ),
+]
 Quality = Annotated[
     int | None,
     typer.Option(
@@ -158,6 +166,20 @@ Lines = Annotated[
         help="original (default): the drawing's own; model: the network's picture as it is; none: color alone.",
         rich_help_panel=LINES,
         show_default=False,
+    ),
+]
+Flat = Annotated[
+    bool,
+    typer.Option("--flat", metavar="", help="One color per region, without light and shade.", rich_help_panel=LINES),
+]
+Gap = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=1000,
+        metavar="PX",
+        help="For --flat and --layers, close holes in lines up to this wide. Default: 8 in a drawing of 2048.",
+        rich_help_panel=LINES,
     ),
 ]
 NoClean = Annotated[

@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, TypeVar
 
 import typer
 
+from pixelpainter.errors import MissingExtraError
+
 STREAM = "-"  # as a path: stdin or stdout
 Destination = Literal["stdout", "file", "folder", "tree"]
+LayerKind = Literal["ora", "psd", "png"]
 Value = TypeVar("Value")
 
+_LAYER_SUFFIXES: dict[str, LayerKind] = {".ora": "ora", ".psd": "psd"}
 _FORMAT_SUFFIXES = {"png": (".png",), "jpg": (".jpg", ".jpeg"), "webp": (".webp",), "tiff": (".tif", ".tiff")}
 
 
@@ -62,6 +67,40 @@ def find_destination(paths: Sequence[Path], output: str | None, format: str | No
     if output and suffixes and not output.lower().endswith((*suffixes, ".cbz", ".zip")):
         raise wrong("--format", f"{format} does not fit {output}; the name of the result says its format already")
     return "file"
+
+
+def find_layers(
+    layers: LayerKind | None, output: str | None, format: str | None, destination: Destination
+) -> LayerKind | None:
+    """Return the kind of layers that is asked for, also by the name of the result alone.
+
+    Raises:
+        typer.BadParameter: layers do not fit to what else is asked for.
+        MissingExtraError: they need a package that is not installed.
+    """
+    named = _LAYER_SUFFIXES.get(Path(output or "").suffix.lower()) if destination == "file" else None
+    if layers is None and format is None:
+        layers = named
+    if layers and format:
+        raise wrong("--format", f"{format} is for pictures; the result is layers, in the format that --layers names")
+    if layers == "png" and destination == "stdout":
+        raise wrong("--layers", "png is several files, which need a folder; use ora or psd")
+    if layers in ("ora", "psd") and destination == "file" and output and named != layers:
+        raise wrong("--layers", f"{layers} does not fit {output}; name a file ending in .{layers}")
+    if layers == "psd" and find_spec("psd_tools") is None:  # one error, not one per picture
+        raise MissingExtraError("colorize --layers psd", "layers", "psd-tools")
+    return layers
+
+
+def check_regions(layers: str | None, lines: str, preview: Path | None, gap: int | None, *, flat: bool) -> None:
+    """Refuse options for regions and layers that contradict one another. Raises typer.BadParameter."""
+    if gap is not None and not (flat or layers):
+        raise wrong("--gap", "it is for regions; give --flat or --layers")
+    if lines == "model" and (flat or layers):
+        option = "--flat" if flat else "--layers"
+        raise wrong("--lines", f"the network's picture has lines of its own, which {option} cannot use")
+    if preview and layers:
+        raise wrong("--preview", "a contact sheet shows pictures, not layers")
 
 
 def check_outputs(

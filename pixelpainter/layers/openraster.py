@@ -6,7 +6,7 @@ Source: https://www.openraster.org, File Layout Specification and Layer Stack Sp
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import BinaryIO
 from xml.etree import ElementTree
 
@@ -20,13 +20,19 @@ _OPERATORS: dict[Blend, str] = {"normal": "svg:src-over", "multiply": "svg:multi
 _THUMBNAIL_SIDE_PX = 256
 
 
-def write_openraster(layers: Sequence[Layer], stream: BinaryIO, dpi: tuple[float, float] | None) -> None:
+def write_openraster(
+    layers: Sequence[Layer],
+    stream: BinaryIO,
+    dpi: tuple[float, float] | None,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
     """Write layers, bottom to top, as an OpenRaster file.
 
     Args:
         layers: all of one size.
         stream: to write to; it must be seekable.
         dpi: resolution; stored as whole numbers, as the format wants.
+        metadata: texts to store in the merged picture.
     """
     with zipfile.ZipFile(stream, "w") as archive:
         _add(archive, "mimetype", b"image/openraster")  # must be first and stored
@@ -34,7 +40,8 @@ def write_openraster(layers: Sequence[Layer], stream: BinaryIO, dpi: tuple[float
         for index, layer in enumerate(layers):
             _add(archive, _file_of(index), encode_picture(layer.rgb, format="PNG", alpha=layer.alpha, dpi=dpi))
         rgb, alpha = composite(layers)
-        _add(archive, "mergedimage.png", encode_picture(rgb, format="PNG", alpha=alpha, dpi=dpi))
+        merged = encode_picture(rgb, format="PNG", alpha=alpha, dpi=dpi, metadata=metadata)
+        _add(archive, "mergedimage.png", merged)
         _add(archive, "Thumbnails/thumbnail.png", _thumbnail(rgb, alpha))
 
 
