@@ -10,7 +10,7 @@ import typer
 def doctor(
     model: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="The model to try. Default: the one that `colorize` would use."),
+        typer.Option(metavar="MODEL", help="The model to try. Default: the one that `colorize` would use."),
     ] = None,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to run it.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
