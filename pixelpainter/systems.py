@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
 from pixelpainter.card import ModelCard, SystemName
 from pixelpainter.nets.hint_unet import HintUNet
-from pixelpainter.nets.pix2pix import PatchCritic, UNetGenerator
+from pixelpainter.nets.pix2pix import MultiScaleCritic, PatchCritic, UNetGenerator
 from pixelpainter.train.config import TrainConfig
 from pixelpainter.train.objectives import Objective, ReconstructAndFool
 
@@ -34,8 +35,15 @@ def _objective(config: TrainConfig) -> Objective:
         lambda_l1=config.lambda_l1,
         lambda_chroma=config.lambda_chroma,
         lambda_gradient=config.lambda_gradient,
+        lambda_tv=config.lambda_tv,
+        lambda_perceptual=config.lambda_perceptual,
         lambda_gan=config.lambda_gan,
     )
+
+
+def _critic(config: TrainConfig, **options: Any) -> nn.Module:
+    critics = [PatchCritic(**options) for _ in range(config.critics)]
+    return critics[0] if config.critics == 1 else MultiScaleCritic(critics)
 
 
 SYSTEMS: dict[SystemName, System] = {
@@ -43,8 +51,8 @@ SYSTEMS: dict[SystemName, System] = {
         card=ModelCard(
             system="pix2pix", reads="lines", predicts="rgb", size=256, multiple_of=256, hints="none", palette=0
         ),
-        make_generator=lambda config: UNetGenerator(config.width),
-        make_critic=lambda config: PatchCritic(),
+        make_generator=lambda config: UNetGenerator(config.width, attention=config.attention),
+        make_critic=_critic,
         make_objective=_objective,
     ),
     "pix2pix-hints": System(
@@ -57,8 +65,8 @@ SYSTEMS: dict[SystemName, System] = {
             hints="rgb-mask",
             palette=6,
         ),
-        make_generator=lambda config: HintUNet(config.width),
-        make_critic=lambda config: PatchCritic(drawing_channels=1, width=32, spectral=True),
+        make_generator=lambda config: HintUNet(config.width, attention=config.attention),
+        make_critic=lambda config: _critic(config, drawing_channels=1, width=32, spectral=True),
         make_objective=_objective,
     ),
 }

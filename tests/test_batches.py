@@ -12,7 +12,6 @@ from pixelpainter.systems import SYSTEMS
 from pixelpainter.train.batches import (
     MAX_HINTS,
     BatchMaker,
-    Sampler,
     _place,
     draw_hint_counts,
     drop_palettes,
@@ -20,8 +19,9 @@ from pixelpainter.train.batches import (
     jitter_lines,
     recolor,
     scatter_hints,
-    step_generator,
+    warp,
 )
+from pixelpainter.train.sampling import Sampler, step_generator
 
 CPU = torch.device("cpu")
 
@@ -132,6 +132,13 @@ def test_dots_have_the_true_color():
     torch.testing.assert_close(dot[:, 0], smooth[1, :, rows, columns])
 
 
+def test_more_hints_than_pixels():
+    """Every pixel is hinted once; nothing breaks."""
+    truth = torch.rand(1, 3, 4, 4, generator=random())
+    hints = scatter_hints(truth, torch.ones(1, 1, 4, 4), torch.tensor([MAX_HINTS]), random())
+    assert hints[:, 3].min() == 1
+
+
 def test_every_dot_is_centered_on_its_color():
     """A truth that tells its own coordinates: every hinted color names a place at most 3 pixels away."""
     ramp = torch.linspace(0, 1, 64)
@@ -176,7 +183,7 @@ def test_numbers_of_hints():
 def test_hinted_colors_are_those_of_the_recolored_truth(cache):
     """Before and after recoloring: every pixel of a dot shows the smoothed truth that the loss compares with."""
     hinted = recolored = 0
-    batches = maker(cache, hints_config(hue_jitter=1.0, line_jitter=0.0, zoom=0.0))
+    batches = maker(cache, hints_config(hue_jitter=1.0, line_jitter=0.0, zoom=0.0, warp=0.0, palette_dropout=1.0))
     for step in range(4):
         batch = batches.training([0, 1, 2, 3], step)
         smooth = functional.avg_pool2d(batch.truth, 3, 1, 1, count_include_pad=False)
@@ -191,17 +198,32 @@ def test_hinted_colors_are_those_of_the_recolored_truth(cache):
             same = any(torch.allclose(batch.truth[index], way, atol=1e-5) for way in (source, source.flip(2)))
             recolored += not same
             if not mask.any():
-                assert same, "a sample without hints must keep its colors"
+                assert same, "a sample without hints and palette must keep its colors"
     assert 4 < hinted < 16
     assert recolored == hinted  # hue_jitter = 1
 
 
 def test_without_hue_jitter_nothing_is_recolored(cache):
-    batches = maker(cache, hints_config(hue_jitter=0.0, zoom=0.0))
+    batches = maker(cache, hints_config(hue_jitter=0.0, zoom=0.0, warp=0.0))
     for step in range(4):
         truth = batches.training([1], step).truth[0]
         source = crop_of(cache, 1)
         assert any(torch.allclose(truth, way, atol=1e-5) for way in (source, source.flip(2)))
+
+
+def test_a_palette_alone_tells_the_recolored_colors(cache):
+    """Most samples are recolored where palettes are always given, and each palette is that of the recolored picture."""
+    batches = maker(cache, hints_config(hue_jitter=1.0, line_jitter=0.0, zoom=0.0, warp=0.0, palette_dropout=0.0))
+    recolored_without_hints = 0
+    for step in range(4):
+        batch = batches.training([0, 1, 2, 3], step)
+        for index in range(4):
+            source = crop_of(cache, index)
+            assert not any(torch.allclose(batch.truth[index], way, atol=1e-5) for way in (source, source.flip(2)))
+            recolored_without_hints += not bool(batch.picture[index, 4].any())
+            told = batch.palette[index, :1, :3]  # the largest color of the figure
+            assert (batch.truth[index].flatten(1).T - told).abs().amax(1).min() < 0.02
+    assert recolored_without_hints >= 2
 
 
 # recoloring
@@ -303,6 +325,92 @@ def test_line_jitter_varies_width_strength_and_leaves_gaps():
     assert ink[:, :20].mean() < 0.03  # paper stays paper but for the grain
 
 
+@pytest.mark.parametrize(("styles", "expected"), [(0, {0, 1}), (1, {0}), (2, {0, 1}), (9, {0, 1})])
+def test_the_given_drawing_alone_or_all_of_them(cache, styles, expected):
+    config = plain_config(size=128, load_size=128, line_jitter=0.0, flip=0.0, line_styles=styles)
+    seen = set()
+    for step in range(8):
+        drawing = maker(cache, config).training([0], step).drawing[0, 0]
+        variants = torch.from_numpy(cache.lines[0]).float() / 127.5 - 1
+        seen |= {number for number in range(2) if torch.allclose(drawing, variants[number], atol=1e-5)}
+    assert seen == expected
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_share_of_mirrored_pictures(cache, share):
+    config = plain_config(size=128, load_size=128, line_jitter=0.0, flip=share)
+    truths = maker(cache, config).training([0] * 80, 0).truth
+    source = crop_of(cache, 0)
+    mirrored = sum(torch.allclose(truth, source.flip(2), atol=1e-5) for truth in truths)
+    straight = sum(torch.allclose(truth, source, atol=1e-5) for truth in truths)
+    assert mirrored + straight == 80
+    assert mirrored / 80 == pytest.approx(share, abs=0.12 if 0 < share < 1 else 0)
+
+
+def test_processes_draw_differently(cache):
+    batches = maker(cache, hints_config(size=64, load_size=128))
+    alone, first, second = (batches.training([2, 0], 7, *process) for process in ((), (0,), (1,)))
+    assert torch.equal(alone.picture, first.picture)
+    assert not torch.equal(first.picture, second.picture)
+
+
+# warping
+
+
+def page_with_boxes(count):
+    """(count, 5, 64, 64): a white page with a red figure in the middle, its drawing an outline."""
+    pictures = torch.ones(count, 5, 64, 64)
+    pictures[:, 4] = 0
+    inside = np.s_[:, :, 24:40, 20:44]
+    pictures[:, 1:3][inside] = 0  # red
+    pictures[:, 3:4][inside] = 0
+    pictures[:, 3, 26:38, 22:42] = 1
+    pictures[:, 4:][inside] = 1
+    return pictures
+
+
+def test_warping_turns_and_stretches_a_share_and_leaves_the_others():
+    pictures = page_with_boxes(60)
+    before = pictures.clone()
+    warped = warp(pictures, 0.5, random())
+    assert torch.equal(pictures, before)
+    changed = (warped != pictures).flatten(1).any(1)
+    assert 20 <= changed.sum() <= 40
+    assert torch.equal(warp(pictures, 0.0, random()), pictures)
+    everything = warp(pictures, 1.0, random())
+    assert (everything != pictures).flatten(1).any(1).all()
+    assert everything.min() >= 0
+    assert everything.max() <= 1
+    # each picture its own way, and mildly: the area of the figure changes, by a quarter or so at most
+    areas = everything[:, 4].sum((1, 2)) / pictures[:, 4].sum((1, 2))
+    assert len({round(area.item(), 3) for area in areas}) > 50
+    assert 0.7 < areas.min() < 0.9
+    assert 1.1 < areas.max() < 1.4
+
+
+def test_color_drawing_and_figure_are_warped_alike():
+    warped = warp(page_with_boxes(20), 1.0, random())
+    red, figure = 1 - warped[:, 1], warped[:, 4]
+    torch.testing.assert_close(red, figure, atol=1e-4, rtol=0)
+    ink = 1 - warped[:, 3]
+    assert (ink > 0.5).flatten(1).any(1).all()
+    assert (ink <= figure + 1e-4).all()  # lines stay within the figure they outline
+    # the middle of the figure stays the middle of the picture
+    places = torch.arange(64.0) - 31.5
+    middle_row = (figure.sum(2) * places).sum(1) / figure.sum((1, 2))
+    assert middle_row.abs().max() < 1
+
+
+def test_what_comes_in_from_outside_is_white_page():
+    """A page full of black figure: corners that turn out of it leave white, and no figure."""
+    full = torch.zeros(30, 5, 64, 64)
+    full[:, 4] = 1
+    warped = warp(full, 1.0, random())
+    outside = warped[:, 4] == 0
+    assert outside.flatten(1).any(1).sum() > 15
+    assert (warped[:, :4].amin(1)[outside] == 1).all()
+
+
 # zoom
 
 
@@ -313,7 +421,7 @@ def test_margins_are_white_paper_and_no_figure():
     cache = dataclasses.replace(
         cache, color=full(cache.color), lines=full(cache.lines), figure=np.ones_like(cache.figure)
     )
-    batches = maker(cache, hints_config(size=64, load_size=64, zoom=1.0, line_jitter=0.0, hue_jitter=0.0))
+    batches = maker(cache, hints_config(size=64, load_size=64, zoom=1.0, line_jitter=0.0, hue_jitter=0.0, warp=0.0))
     with_margin = 0
     for step in range(12):
         batch = batches.training([0, 1], step)

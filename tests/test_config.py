@@ -1,9 +1,11 @@
 import dataclasses
+import json
+from typing import get_args
 
 import pytest
 
 from pixelpainter.errors import TrainingError
-from pixelpainter.train.config import TrainConfig, make_config
+from pixelpainter.train.config import PRESETS, PresetName, TrainConfig, make_config
 
 
 def test_defaults_of_pix2pix_are_the_sources():
@@ -38,13 +40,19 @@ def test_load_size_follows_the_size(size, load_size):
         *[(name, value) for name in ("learning_rate", "checkpoint_every") for value in (0.0, -1.0, float("nan"))],
         *[
             (name, value)
-            for name in ("line_jitter", "zoom", "hue_jitter", "ema")
+            for name in ("line_jitter", "flip", "zoom", "warp", "hue_jitter", "ema")
             for value in (-0.1, 1.1, float("nan"))
         ],
-        *[(name, value) for name in ("lambda_l1", "lambda_gan", "lambda_chroma") for value in (-1.0, float("nan"))],
+        *[(name, value) for name in ("lambda_l1", "lambda_gan", "lambda_tv") for value in (-1.0, float("nan"))],
         ("learning_rate", float("inf")),
         ("lambda_l1", float("inf")),
         ("lambda_gradient", -0.5),
+        ("lambda_perceptual", -0.5),
+        ("line_styles", -1),
+        ("critics", 0),
+        ("critics", 4),
+        ("beta1", 1.0),
+        ("beta2", -0.1),
         ("palette_dropout", 2.0),
         ("samples", -1),
         ("ema", 1.0),  # would keep the weights of the first step for ever
@@ -81,5 +89,57 @@ def test_differences_name_the_option_and_both_values():
     assert one.differences(other) == ["--batch-size 32 (was 16)", "--lambda-l1 100.0 (was 400.0)"]
     for field in dataclasses.fields(TrainConfig):
         changed = {"system": "pix2pix-hints", "schedule": "cosine", "adversarial": "hinge", "mix": {"a": 2.0}}
+        changed |= {"critics": 2, "attention": True}
         value = changed.get(field.name, 0.125 if field.type == "float" else 270)
         assert len(dataclasses.replace(one, **{field.name: value}).differences(one)) == 1, field.name
+
+
+# presets
+
+
+def test_every_preset_has_a_row_and_can_be_used():
+    assert tuple(PRESETS) == get_args(PresetName)
+    for name in PRESETS:
+        assert isinstance(make_config(preset=name), TrainConfig)
+
+
+@pytest.mark.parametrize(
+    ("preset", "expected"),
+    [
+        ("pixelpainter", {"lambda_l1": 400, "epochs": 35, "batch_size": 32, "checkpoint_every": 7, "keep": 3}),
+        ("pixelpainter", {"load_size": 256, "flip": 0, "line_styles": 1, "line_jitter": 0, "warp": 0, "zoom": 0}),
+        ("sketch2paint", {"lambda_l1": 100, "epochs": 100, "batch_size": 1, "checkpoint_every": 5}),
+        ("sketch2paint", {"size": 256, "load_size": 286, "flip": 0.5, "line_jitter": 0}),
+        ("mun", {"lambda_l1": 100, "epochs": 150, "batch_size": 16, "flip": 0.5, "load_size": 256}),
+        ("bundled-128", {"size": 128, "load_size": 288, "samples": 90_000, "adversarial": "none", "width": 32}),
+        ("bundled-256", {"size": 256, "samples": 22_400, "adversarial": "hinge", "lambda_gan": 0.02}),
+    ],
+)
+def test_presets_are_what_the_sources_say(preset, expected):
+    config = make_config(preset=preset)
+    assert {name: getattr(config, name) for name in expected} == expected
+    if not preset.startswith("bundled"):
+        assert (config.system, config.width, config.adversarial) == ("pix2pix", 64, "bce")
+        assert (config.learning_rate, config.beta1, config.beta2) == (2e-4, 0.5, 0.999)
+
+
+def test_any_option_overrides_a_preset():
+    config = make_config(preset="mun", epochs=3, lambda_l1=None, load_size=300)
+    assert (config.epochs, config.lambda_l1, config.load_size, config.batch_size) == (3, 100.0, 300, 16)
+    hinted = make_config("pix2pix-hints", preset="mun")
+    assert (hinted.system, hinted.lambda_l1, hinted.lambda_chroma) == ("pix2pix-hints", 100.0, 1.0)
+
+
+def test_without_system_and_preset_it_is_pix2pix():
+    assert make_config() == make_config("pix2pix")
+    assert make_config(preset="character").system == "pix2pix-hints"
+
+
+def test_configurations_of_older_checkpoints_mean_the_same():
+    """Their files lack the options that came later: the defaults are what they did."""
+    old = make_config("pix2pix-hints")
+    later = ("attention", "critics", "lambda_tv", "lambda_perceptual", "line_styles", "flip")
+    record = {name: value for name, value in json.loads(old.to_json()).items() if name not in later}
+    again = TrainConfig.from_json(json.dumps(record))
+    assert again == old
+    assert (again.flip, again.line_styles, again.critics) == (0.5, 0, 1)

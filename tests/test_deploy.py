@@ -31,6 +31,8 @@ def test_other_geometries_are_refused():
         (lambda: UNetGenerator(width=2), [(2, 1, 256, 256)]),
         (lambda: HintUNet(width=4), [(2, 5, 128, 128), (2, 6, 4)]),
         (lambda: HintUNet(width=4, palette=0, blocks=1), [(2, 5, 128, 128)]),
+        (lambda: UNetGenerator(width=4, attention=True), [(2, 1, 256, 256)]),
+        (lambda: HintUNet(width=4, attention=True), [(2, 5, 128, 128), (2, 6, 4)]),
     ],
 )
 def test_a_deployed_generator_answers_like_the_trained_one(make, shapes):

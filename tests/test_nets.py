@@ -3,8 +3,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from pixelpainter.nets.attention import SelfAttention
 from pixelpainter.nets.hint_unet import HintUNet, ResizeConv
-from pixelpainter.nets.pix2pix import PatchCritic, UNetGenerator
+from pixelpainter.nets.pix2pix import MultiScaleCritic, PatchCritic, UNetGenerator
+from pixelpainter.nets.vgg import VGGFeatures
 
 
 @pytest.fixture(autouse=True)
@@ -202,3 +204,80 @@ def test_hint_unet_without_palette_input():
 def test_a_forgotten_palette_is_our_bug():
     with pytest.raises(AssertionError, match="needs a palette"):
         HintUNet(width=4)(torch.rand(1, 5, 128, 128))
+
+
+# options
+
+
+def test_self_attention_is_that_of_the_formula():
+    layer = SelfAttention(16).double()
+    nn.init.constant_(layer.gain, 0.7)
+    x = torch.randn(2, 16, 3, 5, dtype=torch.float64)
+    query, key, value = layer.query_key_value(x).flatten(2).chunk(3, dim=1)  # (2, 2, 15) each
+    weights = torch.softmax(torch.einsum("nci,ncj->nij", query, key) / 2**0.5, dim=2)
+    found = torch.einsum("nij,ncj->nci", weights, value).reshape(2, 2, 3, 5)
+    torch.testing.assert_close(layer(x), x + 0.7 * layer.out(found))
+
+
+@pytest.mark.parametrize(
+    ("network", "inputs", "channels"),
+    [
+        (UNetGenerator(width=4, attention=True), [(1, 1, 256, 256)], 16),
+        (HintUNet(width=4, attention=True), [(1, 5, 256, 256), (1, 6, 4)], 16),
+    ],
+)
+def test_generators_attend_at_32_of_256_and_start_without(network, inputs, channels):
+    shapes = []
+    network.attention.register_forward_hook(lambda _, given, output: shapes.append((given[0].shape, output.shape)))
+    tensors = [torch.rand(shape) for shape in inputs]
+    network.eval()
+    before = network(*tensors)
+    assert shapes == [((1, channels, 32, 32),) * 2]
+    attention, network.attention = network.attention, None
+    assert torch.equal(network(*tensors), before)  # its gain starts at 0
+    network.attention = attention
+    network(*tensors).sum().backward()
+    assert network.attention.gain.grad.abs().sum() > 0  # and can leave it
+    nn.init.constant_(attention.gain, 5.0)
+    assert not torch.equal(network(*tensors), before)
+
+
+def test_without_attention_nothing_is_added():
+    for network in (UNetGenerator(width=2), HintUNet(width=4)):
+        assert not [name for name in network.state_dict() if "attention" in name]
+
+
+def test_several_critics_see_halves():
+    critics = [PatchCritic(width=2).eval() for _ in range(3)]
+    drawing, color = torch.rand(1, 1, 128, 128), torch.rand(1, 3, 128, 128)
+    verdicts = MultiScaleCritic(critics)(drawing, color)
+    assert [verdict.shape[-1] for verdict in verdicts] == [14, 6, 2]
+    for number, critic in enumerate(critics):
+        side = 2**number
+        small = functional.avg_pool2d(drawing, side), functional.avg_pool2d(color, side)
+        torch.testing.assert_close(verdicts[number], critic(*small))
+
+
+def test_layers_of_vgg_have_the_published_names_and_shapes():
+    with torch.device("meta"):
+        shapes = {name: tuple(value.shape) for name, value in VGGFeatures().state_dict().items()}
+    numbers = {0: (64, 3), 2: (64, 64), 5: (128, 64), 7: (128, 128), 10: (256, 128), 12: (256, 256), 14: (256, 256)}
+    expected = {f"features.{number}.weight": (*channels, 3, 3) for number, channels in numbers.items()}
+    expected |= {f"features.{number}.bias": channels[:1] for number, channels in numbers.items()}
+    assert shapes == expected
+
+
+def test_features_of_vgg():
+    """Three stages; the published normalisation; frozen, but with gradients to the picture."""
+    network = VGGFeatures(width=2)
+    picture = (torch.rand(1, 3, 16, 16) * 2 - 1).requires_grad_()
+    found = network(picture)
+    assert [features.shape for features in found] == [(1, 2, 16, 16), (1, 4, 8, 8), (1, 8, 4, 4)]
+    assert all(features.min() >= 0 for features in found)
+    mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    normal = ((picture + 1) / 2 - mean[:, None, None]) / deviation[:, None, None]
+    first = functional.relu(network.features[2](functional.relu(network.features[0](normal))))
+    torch.testing.assert_close(found[0], first)
+    found[2].sum().backward()
+    assert picture.grad.abs().sum() > 0
+    assert not any(value.requires_grad for value in network.parameters())

@@ -55,6 +55,15 @@ def test_gradient_ignores_constants():
     assert found["l1"] == pytest.approx(0.875 / 3)
 
 
+def test_total_variation():
+    """Of the answer alone: the truth does not count."""
+    fake = torch.zeros(1, 3, 2, 2)
+    fake[0, 0, 0, 1] = 0.9  # one step of 0.9 across and one down, each among 3 channels x 2 steps
+    assert terms(fake, fake, lambda_tv=2.0)["tv"] == pytest.approx(2 * (0.9 / 6 + 0.9 / 6))
+    flat = torch.full((1, 3, 2, 2), 0.5)
+    assert terms(flat, fake, lambda_tv=2.0)["tv"] == 0
+
+
 LOGITS = torch.tensor([[2.0, -1.0]])
 SOFTPLUS = [math.log1p(math.exp(value)) for value in (-2.0, -1.0, 1.0, 2.0)]
 
@@ -106,6 +115,20 @@ def test_the_critic_sees_drawing_and_color():
     fooled = objective.generator_terms(fake, example, mean_color)
     assert fooled["gan"].item() == pytest.approx(3 * 0.0625)
     assert set(fooled) == {"l1", "gan"}
+
+
+def test_several_critics_count_as_their_mean():
+    truth, fake = torch.full((1, 3, 2, 2), 0.5), torch.full((1, 3, 2, 2), -0.25)
+    objective = ReconstructAndFool(adversarial="lsgan", lambda_l1=0.0)
+
+    def two(drawing, color):
+        return [mean_color(drawing, color), 3 * mean_color(drawing, color)]
+
+    judged = {name: value.item() for name, value in objective.critic_terms(fake, batch(truth), two).items()}
+    # verdicts 0.5 and 1.5 of the truth, -0.25 and -0.75 of the fake
+    assert judged == {"real": 0.5 * (0.25 + 0.25) / 2, "fake": 0.5 * (0.0625 + 0.5625) / 2}
+    fooled = objective.generator_terms(fake, batch(truth), two)["gan"].item()
+    assert fooled == pytest.approx((1.25**2 + 1.75**2) / 2)
 
 
 def test_without_critic():

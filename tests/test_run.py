@@ -251,8 +251,8 @@ def test_a_loss_that_is_no_number_ends_the_run_and_is_not_saved(tmp_path, traini
     run = start(tmp_path, training)
     make = run._batches.training
 
-    def broken(indices, step):
-        batch = make(indices, step)
+    def broken(indices, step, *process):
+        batch = make(indices, step, *process)
         return dataclasses.replace(batch, truth=batch.truth * (float("nan") if step == 2 else 1.0))
 
     run._batches.training = broken

@@ -1,3 +1,4 @@
+import dataclasses
 from typing import get_args
 
 import pytest
@@ -69,8 +70,21 @@ def test_width_is_a_parameter(width, channels):
 @pytest.mark.parametrize("name", get_args(SystemName))
 def test_the_objective_takes_its_weights_from_the_configuration(name):
     weights = {"lambda_l1": 7.0, "lambda_chroma": 6.0, "lambda_gradient": 5.0, "lambda_gan": 4.0}
+    weights |= {"lambda_tv": 3.0, "lambda_perceptual": 2.0}
     config = make_config(name, adversarial="lsgan", **weights)
     assert SYSTEMS[name].make_objective(config) == ReconstructAndFool(adversarial="lsgan", **weights)
+
+
+@pytest.mark.parametrize("name", get_args(SystemName))
+def test_options_of_the_networks_reach_them(name):
+    with torch.device("meta"):
+        plain, more = SMALL[name], dataclasses.replace(SMALL[name], attention=True, critics=3)
+        names = [set(SYSTEMS[name].make_generator(config).state_dict()) for config in (plain, more)]
+        assert {key.partition(".")[0] for key in names[1] - names[0]} == {"attention"}
+        assert names[0] < names[1]
+        critic = SYSTEMS[name].make_critic(more).eval()
+        verdicts = critic(torch.empty(2, 1, 256, 256), torch.empty(2, 3, 256, 256))
+    assert [verdict.shape for verdict in verdicts] == [(2, 1, 30, 30), (2, 1, 14, 14), (2, 1, 6, 6)]
 
 
 def test_ways_to_ask_follow_the_card():

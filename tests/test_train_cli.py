@@ -14,6 +14,7 @@ from pixelpainter.cli import pictures
 from pixelpainter.cli import train as train_module
 from pixelpainter.errors import DataError
 from pixelpainter.train.checkpoint import checkpoints, load_checkpoint
+from pixelpainter.train.processes import ALONE
 from pixelpainter.train.synthetic import write_synthetic
 
 SMALL = ("--system", "pix2pix-hints", "--size", 128, "--load-size", 128, "--width", 4, "--device", "cpu")
@@ -74,7 +75,14 @@ def test_mix_syntax(command, tmp_path, monkeypatch, mix):
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--system", "pix3pix"), ("--width", "wide"), ("--adversarial", "wgan"), ("--synthetic", -1), ("--device", "tpu")],
+    [
+        ("--system", "pix3pix"),
+        ("--preset", "pix2pix"),
+        ("--width", "wide"),
+        ("--adversarial", "wgan"),
+        ("--synthetic", -1),
+        ("--device", "tpu"),
+    ],
 )
 def test_wrong_usage(command, arguments):
     done = command("train", *arguments)
@@ -178,7 +186,7 @@ def test_a_stopped_fresh_run_says_how_to_go_on(command, no_decoding, tmp_path, m
         run.stop_requested = True
         list(run)
 
-    monkeypatch.setattr(train_module, "_follow", stop_at_once)
+    monkeypatch.setattr(train_module, "follow", stop_at_once)
     done = command("train", *options)
     assert done.status == 130
     assert lines(done.err)[-1] == "Stopped and saved at step 1. The same command continues."
@@ -212,7 +220,7 @@ def test_two_signals_stop_without_saving(no_decoding, tmp_path):
     """The first asks the run to save and stop; the second does not wait for that."""
 
     class Stubborn:
-        total_steps, stop_requested = 5, False
+        total_steps, stop_requested, processes = 5, False, ALONE
 
         class state:  # noqa: N801
             step = 0
@@ -226,7 +234,7 @@ def test_two_signals_stop_without_saving(no_decoding, tmp_path):
 
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt):
-        train_module._follow(Stubborn())
+        train_module.follow(Stubborn())
     assert signal.getsignal(signal.SIGTERM) is before
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
-import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -15,12 +16,14 @@ from pixelpainter.card import SystemName
 from pixelpainter.cli.extras import require_training_packages
 from pixelpainter.cli.messages import print_note
 from pixelpainter.cli.pictures import load_training_data
+from pixelpainter.cli.training_bar import follow
 from pixelpainter.errors import TrainingError
+from pixelpainter.train.config import PresetName, make_config
 
 if TYPE_CHECKING:
     import torch
 
-    from pixelpainter.train.run import Progress, Run
+    from pixelpainter.train.run import Run
 
 DATA, WHAT, HOW, AUGMENT, WHERE = "Data", "What to train", "How long and how fast", "Augmentation", "Where"
 
@@ -53,7 +56,13 @@ def train(
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at the first unreadable picture.", rich_help_panel=DATA)
     ] = False,
-    system: Annotated[SystemName, typer.Option(help="Which network and losses.", rich_help_panel=WHAT)] = "pix2pix",
+    preset: Annotated[
+        PresetName | None,
+        typer.Option(help="A recipe by name; options given beside it win. See --dry-run.", rich_help_panel=WHAT),
+    ] = None,
+    system: Annotated[
+        SystemName | None, typer.Option(help="Which network and losses.  [pix2pix]", rich_help_panel=WHAT)
+    ] = None,
     size: Annotated[int | None, typer.Option(help="Side in pixels.  [256]", rich_help_panel=WHAT)] = None,
     load_size: Annotated[
         int | None, typer.Option(help="Side before the random crop.  [286 for 256]", rich_help_panel=WHAT)
@@ -61,9 +70,18 @@ def train(
     width: Annotated[
         int | None, typer.Option(help="Channels of the first layer.  [64; hints: 32]", rich_help_panel=WHAT)
     ] = None,
+    attention: Annotated[
+        bool | None,
+        typer.Option(
+            "--attention/--no-attention", help="Self-attention at 1/8 of the size.  [no]", rich_help_panel=WHAT
+        ),
+    ] = None,
     adversarial: Annotated[
         Literal["none", "bce", "lsgan", "hinge"] | None,
         typer.Option(help="The critic's loss.  [bce; hints: none]", rich_help_panel=WHAT),
+    ] = None,
+    critics: Annotated[
+        int | None, typer.Option(help="Critics, each at half the size of the one before.  [1]", rich_help_panel=WHAT)
     ] = None,
     lambda_l1: Annotated[
         float | None, typer.Option(help="Weight of L1.  [400; hints: 1]", rich_help_panel=WHAT)
@@ -73,6 +91,13 @@ def train(
     ] = None,
     lambda_gradient: Annotated[
         float | None, typer.Option(help="Weight of L1 of color steps.  [0; hints: 0.5]", rich_help_panel=WHAT)
+    ] = None,
+    lambda_tv: Annotated[
+        float | None, typer.Option(help="Weight of the total variation.  [0]", rich_help_panel=WHAT)
+    ] = None,
+    lambda_perceptual: Annotated[
+        float | None,
+        typer.Option(help="Weight of L1 of VGG-16's features, a download of 528 MB.  [0]", rich_help_panel=WHAT),
     ] = None,
     lambda_gan: Annotated[
         float | None, typer.Option(help="Weight of the critic's verdict.  [1]", rich_help_panel=WHAT)
@@ -91,8 +116,10 @@ def train(
     learning_rate: Annotated[
         float | None, typer.Option(help="Of Adam.  [0.0002; hints: 0.001]", rich_help_panel=HOW)
     ] = None,
+    beta1: Annotated[float | None, typer.Option(help="Of Adam.  [0.5; hints: 0.9]", rich_help_panel=HOW)] = None,
+    beta2: Annotated[float | None, typer.Option(help="Of Adam.  [0.999; hints: 0.99]", rich_help_panel=HOW)] = None,
     schedule: Annotated[
-        Literal["constant", "cosine"] | None,
+        Literal["constant", "linear", "cosine"] | None,
         typer.Option(help="Learning rate over the run.  [constant; hints: cosine]", rich_help_panel=HOW),
     ] = None,
     checkpoint_every: Annotated[
@@ -100,8 +127,15 @@ def train(
     ] = None,
     keep: Annotated[int | None, typer.Option(help="Newest checkpoints kept.  [3]", rich_help_panel=HOW)] = None,
     seed: Annotated[int, typer.Option(help="Of weights, order and augmentation.", rich_help_panel=HOW)] = 0,
+    line_styles: Annotated[
+        int | None,
+        typer.Option(help="Drawings per picture: 0 = all, 1 = the given one alone.  [0]", rich_help_panel=AUGMENT),
+    ] = None,
     line_jitter: Annotated[
         float | None, typer.Option(help="Share of drawings roughened.  [0.5]", rich_help_panel=AUGMENT)
+    ] = None,
+    flip: Annotated[
+        float | None, typer.Option(help="Share of pictures mirrored.  [0.5]", rich_help_panel=AUGMENT)
     ] = None,
     zoom: Annotated[
         float | None,
@@ -130,48 +164,78 @@ def train(
         typer.Option(help="Folder for decoded pictures.  [~/.cache/pixelpainter]", rich_help_panel=WHERE),
     ] = None,
     device: Annotated[Literal["auto", "cuda", "cpu"], typer.Option(rich_help_panel=WHERE)] = "auto",
+    compiled: Annotated[
+        bool | None,
+        typer.Option("--compile/--no-compile", help="Use torch.compile.  [on a GPU: yes]", rich_help_panel=HOW),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the options of the run in full, and end.", rich_help_panel=WHERE)
+    ] = False,
 ) -> None:
     """Train a network on pairs of drawing and color, or on color pictures alone.
 
     DATA holds joined pictures (color beside sketch), or color/ with lines/ (or sketch/), or just color pictures, whose
     lines are then extracted. Run it again to continue after a stop. Then: pixelpainter export RUN.
+
+    On several GPUs of one machine: torchrun --nproc-per-node 4 -m pixelpainter train ... (batch size: of all together).
     """
-    options = {
-        name: value
-        for name, value in locals().items()
-        if name
-        not in {"data", "synthetic", "layout", "validation", "strict", "init", "run", "fresh", "cache", "device"}
-    }
+    of_the_place = {"data", "synthetic", "layout", "validation", "strict", "init", "run", "fresh", "cache", "device"}
+    of_the_place |= {"compiled", "dry_run"}
+    options = {name: value for name, value in locals().items() if name not in {"of_the_place", *of_the_place}}
+    options["mix"] = _parse_mix(mix) if mix else None
+    config = make_config(**options)
+    if dry_run:
+        typer.echo("\n".join(config.to_options()))
+        return
     require_training_packages("train", "torch", "skimage", "tensorboard")
     import torch
 
-    from pixelpainter.train.config import make_config
+    from pixelpainter.train.processes import join_processes
     from pixelpainter.train.run import Run
 
-    options["mix"] = _parse_mix(mix or [])
-    config = make_config(options.pop("system"), **options)
-    chosen = _device(device)
+    processes, chosen = join_processes(_device(device))
+    first = processes.rank == 0
     cache_folder = cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pixelpainter"
-    training, held_out = load_training_data(data, synthetic, layout, validation, strict, config.load_size, cache_folder)
-    print_note(f"Training {system} at {config.size}x{config.size} on {_device_in_words(torch, chosen)}.")
-    folder = _run_folder(run or Path("runs") / system, fresh)
-    started = Run(config, folder, training, held_out, chosen, shlex.join(["pixelpainter", *sys.argv[1:]]), init)
+    with contextlib.nullcontext() if first else _silence():
+        if not first:
+            processes.wait()  # for the first one to fill the cache
+        training, held_out = load_training_data(
+            data, synthetic, layout, validation, strict, config.load_size, cache_folder
+        )
+        if first:
+            processes.wait()
+        shared = f" and {processes.count - 1} more" if processes.count > 1 else ""
+        where = f"{_device_in_words(torch, chosen)}{shared}"
+        print_note(f"Training {config.system} at {config.size}x{config.size} on {where}.")
+        folder = _run_folder(run or Path("runs") / config.system, fresh)
+        command = shlex.join(["pixelpainter", *sys.argv[1:]])
+        _finish(Run(config, folder, training, held_out, chosen, command, init, processes, compiled), fresh)
+
+
+def _finish(started: Run, fresh: bool) -> None:
+    """Train a run to its end, or until it is stopped, and say how to go on."""
+    folder = shlex.quote(str(started.folder))
     for message in started.messages:
         print_note(message)
     if started.state.step >= started.total_steps:
         print_note(
-            f"{folder} is already trained to the end ({started.total_steps} steps); "
+            f"{started.folder} is already trained to the end ({started.total_steps} steps); "
             "to train on, give another --run and start it from here with --init, or use --fresh."
         )
         return
-    _follow(started)
+    follow(started)
     if started.state.step < started.total_steps:
-        how = "The same command continues."
-        if fresh:
-            how = f"To continue, give --run {shlex.quote(str(folder))} without --fresh."
+        how = f"To continue, give --run {folder} without --fresh." if fresh else "The same command continues."
         print_note(f"Stopped and saved at step {started.state.step}. {how}")
         raise typer.Exit(130)
-    print_note(f"Done. Next: pixelpainter export {shlex.quote(str(folder))}")
+    print_note(f"Done. {started.best_in_words()}Next: pixelpainter export {folder}")
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Keep a process that is not the first one from saying the same once more; errors are said outside."""
+    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stderr(nowhere):
+        yield
 
 
 def _parse_mix(items: list[str]) -> dict[str, float]:
@@ -214,32 +278,3 @@ def _run_folder(folder: Path, fresh: bool) -> Path:
         number += 1
         candidate = folder.with_name(f"{folder.name}-{number}")
     return candidate
-
-
-def _follow(run: Run) -> None:
-    """Show a bar until the run ends; the first Ctrl-C or SIGTERM asks it to save and stop."""
-    from tqdm import tqdm
-
-    def request_stop(number: int, frame: object) -> None:
-        if run.stop_requested:
-            raise KeyboardInterrupt
-        run.stop_requested = True
-        tqdm.write("Stopping after this step; once more to stop without saving.", file=sys.stderr)
-
-    handlers = {number: signal.signal(number, request_stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        with tqdm(total=run.total_steps, initial=run.state.step, unit="step", file=sys.stderr, mininterval=2.0) as bar:
-            for progress in run:
-                bar.update(progress.step - bar.n)
-                losses = " ".join(f"{name} {value:.3f}" for name, value in progress.losses.items())
-                bar.set_postfix_str(f"{losses} {progress.images_per_s:.1f} images/s", refresh=False)
-                if progress.checkpoint:
-                    tqdm.write(_checkpoint_line(progress), file=sys.stderr)
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-
-
-def _checkpoint_line(progress: Progress) -> str:
-    figures = " ".join(f"{name} {value:.2f}" for name, value in progress.metrics.items())
-    return f"{progress.checkpoint}: {figures}".rstrip(": ")

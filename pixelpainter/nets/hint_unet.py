@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pixelpainter.nets.attention import LEVEL, SelfAttention
+
 PALETTE_FEATURES = 128
 RESIDUAL_LEVEL = 4  # residual blocks work on the picture halved this many times
 
@@ -90,9 +92,12 @@ class HintUNet(nn.Module):
         levels: number of halvings; 7 lets one network work at 128 and at 256.
         palette: colors in the palette code; 0 = no palette input.
         blocks: residual blocks at 1/16 of the size.
+        attention: self-attention in the decoder, where the picture is 1/8 of its size.
     """
 
-    def __init__(self, width: int = 32, levels: int = 7, palette: int = 6, blocks: int = 2) -> None:
+    def __init__(
+        self, width: int = 32, levels: int = 7, palette: int = 6, blocks: int = 2, attention: bool = False
+    ) -> None:
         super().__init__()
         channels = [width * min(2**level, 8) for level in range(levels)]
         self.encoder = nn.ModuleList([nn.Conv2d(5, channels[0], 4, 2, 1)])
@@ -115,6 +120,7 @@ class HintUNet(nn.Module):
             inputs = channels[level] * (1 if level == levels - 1 else 2)
             self.decoder.append(DecoderLayer(inputs, channels[level - 1], features))
         self.last = ResizeConv(2 * channels[0], 3, bias=True)
+        self.attention = SelfAttention(channels[LEVEL - 1]) if attention else None
 
     def forward(self, picture: Tensor, palette: Tensor | None = None) -> Tensor:
         """Color a drawing.
@@ -137,5 +143,7 @@ class HintUNet(nn.Module):
             skips.append(x)
         x = self.decoder[0](skips.pop(), features)
         for layer in self.decoder[1:]:
+            if self.attention is not None and len(skips) == LEVEL:
+                x = self.attention(x)
             x = layer(torch.cat([x, skips.pop()], dim=1), features)
         return torch.tanh(self.last(functional.relu(torch.cat([x, skips.pop()], dim=1))))

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
+
+from pixelpainter.nets.attention import LEVEL, SelfAttention
 
 DROPOUT_LAYERS = 3  # decoder layers, counted from the innermost, that carry dropout 0.5
 
@@ -20,9 +23,10 @@ class UNetGenerator(nn.Module):
     Args:
         width: channels of the outermost layer; doubled inwards up to 8 x width.
         levels: number of halvings; the side of the input must be a multiple of ``2 ** levels``.
+        attention: self-attention in the decoder, where the picture is 1/8 of its size.
     """
 
-    def __init__(self, width: int = 64, levels: int = 8) -> None:
+    def __init__(self, width: int = 64, levels: int = 8, attention: bool = False) -> None:
         super().__init__()
         channels = [width * min(2**level, 8) for level in range(levels)]
         self.encoder = nn.ModuleList([nn.Conv2d(3, channels[0], 4, 2, 1)])
@@ -45,6 +49,7 @@ class UNetGenerator(nn.Module):
             ]
             self.decoder.append(nn.Sequential(*layers, *([nn.Dropout(0.5)] if depth < DROPOUT_LAYERS else [])))
         self.decoder.append(nn.Sequential(nn.ReLU(), nn.ConvTranspose2d(2 * channels[0], 3, 4, 2, 1), nn.Tanh()))
+        self.attention = SelfAttention(channels[LEVEL - 1]) if attention else None
         self.apply(normal_init)
 
     def forward(self, picture: Tensor) -> Tensor:
@@ -63,6 +68,8 @@ class UNetGenerator(nn.Module):
             skips.append(x)
         x = self.decoder[0](skips.pop())
         for layer in self.decoder[1:]:
+            if self.attention is not None and len(skips) == LEVEL:
+                x = self.attention(x)
             x = layer(torch.cat([x, skips.pop()], dim=1))
         return x
 
@@ -107,6 +114,29 @@ class PatchCritic(nn.Module):
         """
         logits: Tensor = self.layers(torch.cat([drawing.expand(-1, self.drawing_channels, -1, -1), color], dim=1))
         return logits
+
+
+class MultiScaleCritic(nn.Module):
+    """Several critics of one kind: the first sees the picture, each other one the half of what the one before saw.
+
+    Source: Wang et al., "pix2pixHD" (CVPR 2018), section 3.2.
+
+    Args:
+        critics: from the one for the whole picture to the one for the smallest.
+    """
+
+    def __init__(self, critics: list[PatchCritic]) -> None:
+        super().__init__()
+        self.critics = nn.ModuleList(critics)
+
+    def forward(self, drawing: Tensor, color: Tensor) -> list[Tensor]:
+        """Judge a coloring; arguments and each critic's logits are as those of `PatchCritic`."""
+        verdicts = []
+        for number, critic in enumerate(self.critics):
+            if number:
+                drawing, color = functional.avg_pool2d(drawing, 2), functional.avg_pool2d(color, 2)
+            verdicts.append(critic(drawing, color))
+        return verdicts
 
 
 def normal_init(module: nn.Module) -> None:

@@ -1,12 +1,10 @@
 """Cached pictures to training batches: crops, flips, line jitter, hints, palettes, recoloring, all batched in torch.
 
-Every random choice of a step comes from a generator seeded by (run seed, step), so a resumed run continues exactly as
-an uninterrupted one, with no random state to store.
+Every random choice of a step comes from a generator seeded by (run seed, step): see `pixelpainter.train.sampling`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 
@@ -19,50 +17,13 @@ from pixelpainter.card import ModelCard
 from pixelpainter.train.cache import Cache
 from pixelpainter.train.config import TrainConfig
 from pixelpainter.train.objectives import Batch
+from pixelpainter.train.sampling import step_generator
 
 MAX_HINTS = 80
 WARP = torch.tensor([0.25, 0.1, 0.15, 0.15])  # most radians turned, most skew, and log of the stretch across and down
 HINT_RADII = (1, 2, 4)  # pixels at size 256; smaller sizes use the same dots, as users' dots do not shrink
 NO_HINTS_SHARE = 1 / 3  # of the samples
 FIGURE_HINTS_SHARE = 0.85  # of the samples; in the rest hints fall anywhere, so that white background is hinted too
-
-
-def step_generator(seed: int, step: int, purpose: str) -> torch.Generator:
-    """Return a CPU generator that depends on nothing but the three arguments."""
-    digest = hashlib.sha256(f"{seed}/{step}/{purpose}".encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
-
-
-class Sampler:
-    """Which pictures a step sees: endless epochs, shuffled, or drawn by weight with replacement.
-
-    Args:
-        count: number of pictures.
-        weights: (count,) float64 weights, or None for every picture once an epoch.
-        batch_size: pictures per step.
-        seed: the run's seed.
-    """
-
-    def __init__(self, count: int, weights: np.ndarray | None, batch_size: int, seed: int) -> None:
-        self._count, self._batch_size, self._seed = count, batch_size, seed
-        self._weights = None if weights is None else torch.from_numpy(np.asarray(weights, np.float64))
-        self._orders: dict[int, Tensor] = {}
-
-    def __call__(self, step: int) -> list[int]:
-        """Return the pictures of a step, ``batch_size`` indices below ``count``."""
-        positions = range(step * self._batch_size, (step + 1) * self._batch_size)
-        return [int(self._order(position // self._count)[position % self._count]) for position in positions]
-
-    def _order(self, epoch: int) -> Tensor:
-        if epoch not in self._orders:
-            random = step_generator(self._seed, epoch, "order")
-            self._orders = {key: value for key, value in self._orders.items() if key == epoch - 1}
-            if self._weights is None:
-                self._orders[epoch] = torch.randperm(self._count, generator=random)
-            else:
-                draws = torch.multinomial(self._weights, self._count, replacement=True, generator=random)
-                self._orders[epoch] = draws
-        return self._orders[epoch]
 
 
 class BatchMaker:
@@ -78,13 +39,22 @@ class BatchMaker:
     def __init__(self, cache: Cache, card: ModelCard, config: TrainConfig, device: torch.device) -> None:
         self._cache, self._card, self._config, self._device = cache, card, config, device
 
-    def training(self, indices: Sequence[int], step: int) -> Batch:
-        """Return the augmented batch of a step; the same arguments give the same batch."""
-        config, random = self._config, step_generator(self._config.seed, step, "batch")
-        variants = torch.randint(self._cache.lines.shape[1], (len(indices),), generator=random).tolist()
+    def training(self, indices: Sequence[int], step: int, process: int = 0) -> Batch:
+        """Return the augmented batch of a step; the same arguments give the same batch.
+
+        Args:
+            indices: pictures of the cache.
+            step: steps done before.
+            process: number of the process that trains on it, where several share a step.
+        """
+        config = self._config
+        random = step_generator(config.seed, step, f"batch of {process}" if process else "batch")
+        styles = self._cache.lines.shape[1]
+        styles = min(config.line_styles or styles, styles)
+        variants = torch.randint(styles, (len(indices),), generator=random).tolist()
         pictures = self._gather(indices, variants)
         pictures = _place(pictures, config, random)
-        flips = (torch.rand(len(indices), generator=random) < 0.5).to(self._device)
+        flips = (torch.rand(len(indices), generator=random) < config.flip).to(self._device)
         pictures = torch.where(flips[:, None, None, None], pictures.flip(3), pictures)
         pictures = warp(pictures, config.warp, random)
         truth, drawing, figure = pictures[:, :3], pictures[:, 3:4], pictures[:, 4:]
@@ -146,6 +116,14 @@ class BatchMaker:
         parts = [drawing * 2 - 1, *([] if hints is None else [hints])]
         picture = torch.cat(parts, dim=1).contiguous(memory_format=torch.channels_last)
         return Batch(picture=picture, palette=palette, truth=truth * 2 - 1)
+
+
+def _fields(random: torch.Generator, device: torch.device) -> torch.Generator:
+    """A generator for whole pictures of random numbers: on a GPU one of its own there, seeded by the other."""
+    if device.type == "cpu":
+        return random
+    seed = int(torch.randint(2**62, (), generator=random))
+    return torch.Generator(device).manual_seed(seed)
 
 
 def _place(pictures: Tensor, config: TrainConfig, random: torch.Generator) -> Tensor:
@@ -228,7 +206,8 @@ def jitter_lines(drawing: Tensor, share: float, random: torch.Generator) -> Tens
     noise = torch.rand(count, 1, 16, 16, generator=random).to(device)
     patches = functional.interpolate(noise, drawing.shape[2:], mode="bilinear")
     gaps = torch.sigmoid((patches - uniform(-0.2, 0.35)) * 40)  # a tenth or so of the line length vanishes at most
-    grain = torch.randn(drawing.shape, generator=random).to(device) * uniform(-0.03, 0.05).clamp(min=0)
+    noise = torch.randn(drawing.shape, generator=_fields(random, device), device=device)
+    grain = noise * uniform(-0.03, 0.05).clamp(min=0)
     rough = (rough * gaps * uniform(0.45, 1.3) + grain).clamp(0, 1)
     chosen = (torch.rand(count, 1, 1, 1, generator=random) < share).to(device)
     return torch.where(chosen, 1 - rough, drawing)
@@ -247,7 +226,7 @@ def scatter_hints(truth: Tensor, figure: Tensor, counts: Tensor, random: torch.G
     Args:
         truth: (N, 3, S, S) float, sRGB in 0..1.
         figure: (N, 1, S, S) float, above 0.5 inside the figure; most dots fall there.
-        counts: (N,) int64 dots per picture, at most MAX_HINTS.
+        counts: (N,) int64 dots per picture, at most MAX_HINTS; a picture of fewer pixels gets as many as it has.
         random: source of all choices.
 
     Returns:
@@ -257,13 +236,14 @@ def scatter_hints(truth: Tensor, figure: Tensor, counts: Tensor, random: torch.G
     device = truth.device
     # The largest of uniform random keys are a random subset; keys raised inside the figure make it prefer the figure.
     inside = (figure[:, 0] > 0.5).flatten(1).float()
-    keys = torch.rand(count, height * width, generator=random).to(device)
+    keys = torch.rand(count, height * width, generator=_fields(random, device), device=device)
     prefer = (torch.rand(count, 1, generator=random) < FIGURE_HINTS_SHARE).to(device)
-    points = torch.where(prefer, keys + inside, keys).topk(MAX_HINTS, dim=1).indices
-    order = torch.arange(MAX_HINTS)[None]
-    radius_of = torch.randint(len(HINT_RADII), (count, MAX_HINTS), generator=random)
+    most = min(MAX_HINTS, height * width)
+    points = torch.where(prefer, keys + inside, keys).topk(most, dim=1).indices
+    order = torch.arange(most)[None]
+    radius_of = torch.randint(len(HINT_RADII), (count, most), generator=random)
     smoothed = functional.avg_pool2d(truth, 3, 1, 1, count_include_pad=False)
-    table = torch.zeros(count, 3, MAX_HINTS + 1, device=device)
+    table = torch.zeros(count, 3, most + 1, device=device)
     table[:, :, 1:] = smoothed.flatten(2).gather(2, points[:, None].expand(-1, 3, -1))
     dots = torch.zeros(count, height * width, device=device)
     for index, radius in enumerate(HINT_RADII):

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import copy
+import importlib.util
+import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
+from torch.nn.parallel import DistributedDataParallel
 
 from pixelpainter.errors import TrainingError
 from pixelpainter.systems import SYSTEMS
-from pixelpainter.train.batches import step_generator
 from pixelpainter.train.config import TrainConfig
 from pixelpainter.train.objectives import Batch, Objective
+from pixelpainter.train.processes import ALONE, Processes
+from pixelpainter.train.sampling import step_generator
 
-Tensors = tuple[Tensor, ...] | list[Tensor]
+COMPILING_PAYS_FROM = 2000  # steps: translating takes a minute or two
+AHEAD = 2  # batches made while the GPU trains, each by a thread of its own
 
 
 @dataclass
@@ -26,7 +33,7 @@ class State:
     """What a run changes: networks, their averages, optimizers, and the number of steps done."""
 
     generator: nn.Module
-    ema: AveragedModel | None
+    ema: nn.Module | None
     critic: nn.Module | None
     generator_optimizer: torch.optim.Optimizer
     critic_optimizer: torch.optim.Optimizer | None
@@ -35,13 +42,13 @@ class State:
     @property
     def inference_generator(self) -> nn.Module:
         """The averaged generator where one is kept, else the generator itself."""
-        return self.generator if self.ema is None else self.ema.module
+        return self.generator if self.ema is None else self.ema
 
     def parts(self) -> dict[str, Any]:
         """The parts that have a state dict, by name; None where the run has none."""
         return {
             "generator": self.generator,
-            "ema": self.ema.module if self.ema is not None else None,
+            "ema": self.ema,
             "critic": self.critic,
             "generator_optimizer": self.generator_optimizer,
             "critic_optimizer": self.critic_optimizer,
@@ -50,6 +57,16 @@ class State:
     def state_dicts(self) -> dict[str, dict[str, Any] | None]:
         """Return every part's state dict by name."""
         return {name: None if part is None else part.state_dict() for name, part in self.parts().items()}
+
+    def check_numbers(self) -> None:
+        """Raise TrainingError if a weight is no longer a number: such networks are not worth keeping."""
+        for name in ("generator", "critic"):
+            network = getattr(self, name)
+            if network is not None and not all(bool(value.isfinite().all()) for value in network.parameters()):
+                raise TrainingError(
+                    f"a weight of the {name} is no longer a number at step {self.step}; "
+                    "start again with a lower --learning-rate, from the last checkpoint with --init and another --run"
+                )
 
     def load(self, states: dict[str, dict[str, Any] | None], step: int) -> None:
         """Continue from stored state dicts. Raises TrainingError when they are of other networks."""
@@ -64,8 +81,6 @@ class State:
             except (RuntimeError, ValueError) as error:
                 reason = str(error).partition("\n")[0]
                 raise TrainingError(f"the checkpoint's {name} does not fit ({reason}); use --fresh") from error
-        if self.ema is not None:
-            self.ema.n_averaged.fill_(step)  # 0 would make the next update a copy
         self.step = step
 
 
@@ -82,12 +97,14 @@ class Record:
     terms: dict[str, Tensor]
 
 
-def make_state(config: TrainConfig, device: torch.device) -> State:
+def make_state(config: TrainConfig, device: torch.device, processes: Processes = ALONE) -> State:
     """Return fresh networks and optimizers for a configuration, weights decided by its seed alone."""
     system = SYSTEMS[config.system]
     torch.manual_seed(config.seed)
 
     def place(module: nn.Module) -> nn.Module:
+        if processes.count > 1 and device.type == "cuda":  # on a CPU there is none; each process norms by its part
+            module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
         return module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
     def optimizer(module: nn.Module) -> torch.optim.Optimizer:
@@ -96,41 +113,49 @@ def make_state(config: TrainConfig, device: torch.device) -> State:
 
     generator = place(system.make_generator(config))
     critic = place(system.make_critic(config)) if system.make_objective(config).uses_critic else None
-    ema = AveragedModel(generator, multi_avg_fn=ramped_average(config.ema), use_buffers=True)
     return State(
         generator=generator,
-        ema=ema if config.ema else None,
+        ema=copy.deepcopy(generator).requires_grad_(False) if config.ema else None,
         critic=critic,
         generator_optimizer=optimizer(generator),
         critic_optimizer=None if critic is None else optimizer(critic),
     )
 
 
-def ramped_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
-    """Return the rule by which averaged weights follow the trained ones.
+def average_weight(decay: float, step: int) -> float:
+    """Return the weight with which the averaged weights take in those after a step, counted from 0.
 
     After n steps the decay is min(decay, (1 + n) / (10 + n)), so that an average of a short run is not mostly made of
-    the untrained weights it started from.
+    the untrained weights it started from; the first step is copied.
     """
+    return max(9 / (10 + step), 1 - decay) if step else 1.0
 
-    def update(averages: Tensors, currents: Tensors, count: Tensor | int) -> None:
-        # Arithmetic on a tensor, where count is one: reading it would wait for the device.
-        ramp = 9 / (10 + torch.as_tensor(count, dtype=torch.float32))
-        weight = ramp.clamp(min=1 - decay)
-        for average, current in zip(averages, currents, strict=True):
-            if average.is_floating_point():
-                average.lerp_(current, weight)
-            else:
-                average.copy_(current)
 
-    return update
+@torch.no_grad()
+def _follow(average: nn.Module, current: nn.Module, weight: float) -> None:
+    """Move averaged weights and running statistics towards the current ones."""
+    pairs = itertools.chain(
+        zip(average.parameters(), current.parameters(), strict=True),
+        zip(average.buffers(), current.buffers(), strict=True),
+    )
+    floats = []
+    for mine, theirs in pairs:
+        if mine.is_floating_point():
+            floats.append((mine, theirs))
+        else:
+            mine.copy_(theirs)
+    torch._foreach_lerp_([mine for mine, _ in floats], [theirs for _, theirs in floats], weight)
 
 
 def learning_rate(config: TrainConfig, step: int, total_steps: int) -> float:
-    """Return the learning rate of a step: constant, or half a cosine that falls to zero at ``total_steps``."""
-    if config.schedule == "constant":
-        return config.learning_rate
-    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * min(step / total_steps, 1.0)))
+    """Return the learning rate of a step.
+
+    Constant; or half a cosine that falls to zero at ``total_steps``; or linear, as in the code of the pix2pix authors:
+    constant for the first half, then straight down to zero.
+    """
+    done = min(step / total_steps, 1.0)
+    share = {"constant": 1.0, "linear": min(2 - 2 * done, 1.0), "cosine": 0.5 * (1 + math.cos(math.pi * done))}
+    return config.learning_rate * share[config.schedule]
 
 
 def pays_bf16(device: torch.device) -> bool:
@@ -140,50 +165,116 @@ def pays_bf16(device: torch.device) -> bool:
     return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
+def pays_compiling(device: torch.device, steps: int) -> bool:
+    """Return whether a run of this many steps is faster with torch.compile, the time for compiling included."""
+    if device.type != "cuda" or steps < COMPILING_PAYS_FROM:
+        return False
+    # What compiles for a GPU is Triton, which wants a GPU not older than 2017 and does not come to every system.
+    return importlib.util.find_spec("triton") is not None and torch.cuda.get_device_capability(device) >= (7, 0)
+
+
 def train(
     state: State,
     config: TrainConfig,
     make_batch: Callable[[int], Batch],
     total_steps: int,
     device: torch.device,
-) -> Iterator[Record]:
+    processes: Processes = ALONE,
+) -> Generator[Record, None, None]:
     """Train from ``state.step`` to ``total_steps``, yielding a record after each step.
 
     Args:
         state: changed in place; may be saved whenever a record has been yielded.
         config: rates and losses.
-        make_batch: step number to batch, on the device; must depend on nothing but the number.
+        make_batch: step number to batch, on the device; must depend on nothing but the number. On a GPU it is called
+            from other threads, some steps ahead.
         total_steps: steps of the whole run, those already done included.
         device: of the networks.
+        processes: those that share each step; every one makes its part of the batch.
     """
     objective = SYSTEMS[config.system].make_objective(config)
-    bf16 = pays_bf16(device)
-    while state.step < total_steps:
+    autocast = partial(torch.autocast, device.type, torch.bfloat16, enabled=pays_bf16(device))
+    engines = _engines(state, device, processes)
+    purpose = f"dropout of {processes.rank}" if processes.rank else "dropout"
+    for batch in _ahead(make_batch, range(state.step, total_steps), device):
         # Dropout draws from the global generator: seeded per step, so that a resumed run repeats it.
-        torch.manual_seed(step_generator(config.seed, state.step, "dropout").initial_seed())
+        torch.manual_seed(step_generator(config.seed, state.step, purpose).initial_seed())
         rate = learning_rate(config, state.step, total_steps)
-        batch = make_batch(state.step)
-        terms = _step(state, objective, batch, rate, partial(torch.autocast, device.type, torch.bfloat16, enabled=bf16))
+        terms = _step(state, engines, objective, batch, rate, autocast)
+        if state.ema is not None:
+            _follow(state.ema, state.generator, average_weight(config.ema, state.step))
         state.step += 1
         yield Record(state.step, terms)
 
 
+@dataclass(frozen=True)
+class _Engines:
+    """What runs a state's networks where their own weights learn: themselves, or torch's engine around them."""
+
+    generator: nn.Module
+    critic: nn.Module | None
+
+
+def _engines(state: State, device: torch.device, processes: Processes) -> _Engines:
+    def engine(module: nn.Module) -> nn.Module:
+        if processes.count == 1:
+            return module
+        # Sending buffers around would change them between the critic's two forward passes of one backward pass.
+        devices = [device] if device.type == "cuda" else None
+        return DistributedDataParallel(module, device_ids=devices, broadcast_buffers=False)
+
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = True  # all batches have one shape: worth trying which kernel is fastest
+    return _Engines(engine(state.generator), None if state.critic is None else engine(state.critic))
+
+
+def _ahead(make_batch: Callable[[int], Batch], steps: range, device: torch.device) -> Iterator[Batch]:
+    """Yield the batch of each step; on a GPU the next ones are made meanwhile, in threads and streams of their own."""
+    if device.type != "cuda":
+        yield from map(make_batch, steps)
+        return
+
+    streams = [torch.cuda.Stream(device) for _ in range(AHEAD)]
+
+    def make(step: int) -> tuple[Batch, torch.cuda.Event]:
+        stream = streams[step % AHEAD]
+        with torch.cuda.stream(stream):  # its copies wait for what is on this stream, not for the training
+            return make_batch(step), stream.record_event()
+
+    with ThreadPoolExecutor(AHEAD) as threads:
+        coming = deque(threads.submit(make, step) for step in steps[:AHEAD])
+        for step in steps:
+            batch, ready = coming.popleft().result()
+            if step + AHEAD in steps:
+                coming.append(threads.submit(make, step + AHEAD))
+            training = torch.cuda.current_stream(device)
+            training.wait_event(ready)
+            for tensor in (*batch.inputs, batch.truth):
+                tensor.record_stream(training)  # its memory is not given away before the training is done with it
+            yield batch
+
+
 def _step(
-    state: State, objective: Objective, batch: Batch, rate: float, autocast: Callable[[], torch.autocast]
+    state: State,
+    engines: _Engines,
+    objective: Objective,
+    batch: Batch,
+    rate: float,
+    autocast: Callable[[], torch.autocast],
 ) -> dict[str, Tensor]:
     """Update critic and generator once; the generator runs forward once for both.
 
     Each network runs in an autocast block of its own: leaving it drops the cached bf16 weights, which are stale after
     an update.
     """
-    state.generator.train()
+    engines.generator.train()
     with autocast():
-        fake = state.generator(*batch.inputs).float()
+        fake = engines.generator(*batch.inputs).float()
     terms: dict[str, Tensor] = {}
-    if state.critic is not None and state.critic_optimizer is not None:
-        state.critic.train()
+    if engines.critic is not None and state.critic is not None and state.critic_optimizer is not None:
+        engines.critic.train()
         with autocast():
-            critic_terms = objective.critic_terms(fake.detach(), batch, state.critic)
+            critic_terms = objective.critic_terms(fake.detach(), batch, engines.critic)
         _update(state.critic_optimizer, critic_terms, rate)
         terms |= {f"critic_{name}": value.detach() for name, value in critic_terms.items()}
         state.critic.requires_grad_(False)  # spares the critic's weight gradients in the generator's backward pass
@@ -192,8 +283,6 @@ def _step(
     _update(state.generator_optimizer, generator_terms, rate)
     if state.critic is not None:
         state.critic.requires_grad_(True)
-    if state.ema is not None:
-        state.ema.update_parameters(state.generator)
     return terms | {name: value.detach() for name, value in generator_terms.items()}
 
 

@@ -1,7 +1,8 @@
 """Loss terms. The loop sums and logs whatever terms an objective returns and never asks its kind.
 
 Sources: pix2pix (Isola et al., CVPR 2017, section 3.1) for L1 + adversarial loss; LSGAN (Mao et al., ICCV 2017);
-hinge (Lim and Ye 2017; Miyato et al. 2018).
+hinge (Lim and Ye 2017; Miyato et al. 2018); total variation (Rudin, Osher and Fatemi, 1992; in its L1 form);
+features of VGG-16 as a distance (Johnson et al., "Perceptual Losses", ECCV 2016).
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from pixelpainter.train.perceptual import load_features
 
 AdversarialLoss = Literal["none", "bce", "lsgan", "hinge"]
 
@@ -66,6 +69,8 @@ class ReconstructAndFool:
             plain L1 lets fade to gray because most of a drawing is white.
         lambda_gradient: weight of the mean absolute error of horizontal and vertical color steps: a region of one
             color in the truth must be of one color in the answer.
+        lambda_tv: weight of the answer's total variation: mean absolute step between neighbors, whatever the truth.
+        lambda_perceptual: weight of the mean absolute error of VGG-16's features of answer and truth.
         lambda_gan: weight of the adversarial term (1 in the paper).
     """
 
@@ -73,6 +78,8 @@ class ReconstructAndFool:
     lambda_l1: float
     lambda_chroma: float = 0.0
     lambda_gradient: float = 0.0
+    lambda_tv: float = 0.0
+    lambda_perceptual: float = 0.0
     lambda_gan: float = 1.0
 
     @property
@@ -81,24 +88,34 @@ class ReconstructAndFool:
         return self.adversarial != "none"
 
     def generator_terms(self, fake: Tensor, batch: Batch, critic: nn.Module | None) -> dict[str, Tensor]:
-        """Return l1, and where weighted chroma, gradient and gan."""
+        """Return l1, and where weighted chroma, gradient, tv, perceptual and gan."""
         terms = {"l1": self.lambda_l1 * functional.l1_loss(fake, batch.truth)}
         if self.lambda_chroma:
             difference = _chroma(fake) - _chroma(batch.truth)
             terms["chroma"] = self.lambda_chroma * difference.abs().mean()
         if self.lambda_gradient:
-            terms["gradient"] = self.lambda_gradient * _step_error(fake - batch.truth)
+            terms["gradient"] = self.lambda_gradient * _mean_step(fake - batch.truth)
+        if self.lambda_tv:
+            terms["tv"] = self.lambda_tv * _mean_step(fake)
+        if self.lambda_perceptual:
+            features = load_features(fake.device)
+            pairs = zip(features(fake), features(batch.truth), strict=True)
+            distances = [functional.l1_loss(answered.float(), true.float()) for answered, true in pairs]
+            terms["perceptual"] = self.lambda_perceptual * torch.stack(distances).mean()
         if critic is not None and self.uses_critic:
-            terms["gan"] = self.lambda_gan * fooling_loss(self.adversarial, critic(batch.drawing, fake))
+            verdicts = _of_each_critic(critic(batch.drawing, fake))
+            losses = [fooling_loss(self.adversarial, logits) for logits in verdicts]
+            terms["gan"] = self.lambda_gan * torch.stack(losses).mean()
         return terms
 
     def critic_terms(self, fake: Tensor, batch: Batch, critic: nn.Module) -> dict[str, Tensor]:
         """Return real and fake, each halved as in the paper (section 3.3) to slow the critic."""
-        real_logits, fake_logits = critic(batch.drawing, batch.truth), critic(batch.drawing, fake)
-        return {
-            "real": 0.5 * judging_loss(self.adversarial, real_logits, real=True),
-            "fake": 0.5 * judging_loss(self.adversarial, fake_logits, real=False),
-        }
+        terms = {}
+        for name, color in (("real", batch.truth), ("fake", fake)):
+            verdicts = _of_each_critic(critic(batch.drawing, color))
+            losses = [judging_loss(self.adversarial, logits, real=name == "real") for logits in verdicts]
+            terms[name] = 0.5 * torch.stack(losses).mean()
+        return terms
 
 
 def fooling_loss(kind: AdversarialLoss, logits: Tensor) -> Tensor:
@@ -128,8 +145,13 @@ def _chroma(color: Tensor) -> Tensor:
     return torch.stack([red - green, blue - (red + green) / 2], dim=1)
 
 
-def _step_error(difference: Tensor) -> Tensor:
-    """Mean absolute step between neighbours of (N, 3, H, W), both directions."""
-    across = (difference[..., :, 1:] - difference[..., :, :-1]).abs().mean()
-    down = (difference[..., 1:, :] - difference[..., :-1, :]).abs().mean()
+def _of_each_critic(verdicts: Tensor | list[Tensor]) -> list[Tensor]:
+    """The logits of one critic, or of several at once (`MultiScaleCritic`), as a list."""
+    return verdicts if isinstance(verdicts, list) else [verdicts]
+
+
+def _mean_step(picture: Tensor) -> Tensor:
+    """Mean absolute step between neighbors of (N, 3, H, W), across plus down."""
+    across = (picture[..., :, 1:] - picture[..., :, :-1]).abs().mean()
+    down = (picture[..., 1:, :] - picture[..., :-1, :]).abs().mean()
     return across + down

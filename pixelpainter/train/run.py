@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import csv
+import contextlib
 import dataclasses
 import math
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
 
 import torch
 
 from pixelpainter.card import ModelCard
-from pixelpainter.errors import MissingExtraError, TrainingError
+from pixelpainter.errors import TrainingError
 from pixelpainter.systems import SYSTEMS
-from pixelpainter.train.batches import BatchMaker, Sampler
+from pixelpainter.train.batches import BatchMaker
 from pixelpainter.train.cache import Cache
 from pixelpainter.train.checkpoint import (
     BEST,
@@ -29,12 +29,15 @@ from pixelpainter.train.checkpoint import (
     save_checkpoint,
 )
 from pixelpainter.train.config import TrainConfig
-from pixelpainter.train.loop import State, make_state, train
+from pixelpainter.train.health import Health, memory_in_words
+from pixelpainter.train.journal import Journal
+from pixelpainter.train.loop import State, make_state, pays_compiling, train
+from pixelpainter.train.objectives import Batch
+from pixelpainter.train.perceptual import load_features
+from pixelpainter.train.processes import ALONE, Processes
+from pixelpainter.train.sampling import Sampler
 from pixelpainter.train.sources import mix_weights
 from pixelpainter.train.validate import evenly, save_grid, validate
-
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
 
 LOG_EVERY = 20  # steps between log lines: reading losses waits for the device
 VALIDATION_PICTURES = 64  # a sample of the validation set at each checkpoint, so that measuring stays short
@@ -72,9 +75,11 @@ class Run:
         device: where to train.
         command: the command line, for the record.
         init: checkpoint or run folder whose networks to start from, or None.
+        processes: those that train together; each makes its part of every batch, the first writes the files.
+        compiled: translate the networks with torch.compile; None = where that pays.
 
     Raises:
-        TrainingError: the folder holds a run of another configuration or of other data.
+        TrainingError: the folder holds a run of another configuration or of other data, or cannot be written.
     """
 
     def __init__(
@@ -86,12 +91,19 @@ class Run:
         device: torch.device,
         command: str,
         init: Path | None = None,
+        processes: Processes = ALONE,
+        compiled: bool | None = None,
     ) -> None:
         self.config, self.folder, self.device = config, folder, device
+        self.processes = processes
         self.manifest = training.manifest
         self.card: ModelCard = dataclasses.replace(SYSTEMS[config.system].card, size=config.size)
         if config.size % self.card.multiple_of:
             raise TrainingError(f"--size {config.size}: {config.system} works at multiples of {self.card.multiple_of}")
+        if config.batch_size % processes.count:
+            raise TrainingError(f"--batch-size {config.batch_size} cannot be shared by {processes.count} processes")
+        if config.lambda_perceptual:
+            load_features(device)
         count = len(training.names)
         weights = mix_weights(training.names, training.sources, config.mix) if config.mix else None
         self._sampler = Sampler(count, weights, config.batch_size, config.seed)
@@ -105,8 +117,15 @@ class Run:
         self._earlier_samples = 0
         self.stop_requested = False  # set by a signal handler: the run saves after the step under way, and ends
         self.messages: list[str] = []
-        self.state = make_state(config, device)
+        with memory_in_words(config):
+            self.state = make_state(config, device, processes)
         self._continue_or_start(init)
+        if processes.rank == 0:
+            _check_writable(folder)
+        if pays_compiling(device, self.total_steps - self.state.step) if compiled is None else compiled:
+            self.state.generator.compile()
+            if self.state.critic is not None:
+                self.state.critic.compile()
 
     def _continue_or_start(self, init: Path | None) -> None:
         if any(self.folder.glob("step_*.pt")):
@@ -136,46 +155,48 @@ class Run:
         """Train to the end, or until ``stop_requested``; saves at checkpoints and before it ends.
 
         Raises:
-            TrainingError: a loss is no longer a number, or the run folder cannot be written.
+            TrainingError: a loss is no longer a number, the critic has collapsed, memory is not enough, or the run
+                folder cannot be written.
         """
         try:
-            yield from self._train()
+            with memory_in_words(self.config):
+                yield from self._train()
         except OSError as error:
-            reason = error.strerror or error
-            raise TrainingError(
-                f"{self.folder}: cannot be written ({reason}); free space or choose another --run"
-            ) from error
+            raise _write_error(self.folder, error) from error
 
     def _train(self) -> Iterator[Progress]:
-        writer = _summary_writer(self.folder)
+        journal, health = Journal(self.folder, self.state.step), Health()
         done, since, sums = self.state.step, time.monotonic(), dict[str, torch.Tensor]()
-        try:
-            for record in train(self.state, self.config, self._make_batch, self.total_steps, self.device):
+        records = train(self.state, self.config, self._make_batch, self.total_steps, self.device, self.processes)
+        with contextlib.closing(journal), contextlib.closing(records):
+            for record in records:
                 for name, value in record.terms.items():
                     sums[name] = sums[name] + value if name in sums else value
-                stopping = self.stop_requested or record.step == self.total_steps
+                stopping = self.processes.any(self.stop_requested) or record.step == self.total_steps
                 due = stopping or record.step % self._steps_between == 0
                 if record.step % LOG_EVERY and not due:
                     continue
                 steps, seconds = record.step - done, time.monotonic() - since
-                losses = {name: float(value) / steps for name, value in sums.items()}
-                _check_finite(losses, record.step)
-                progress = Progress(
-                    record.step, self.total_steps, losses, steps * self.config.batch_size / max(seconds, 1e-9)
-                )
+                losses = self.processes.mean({name: float(value) / steps for name, value in sums.items()})
+                health.check(losses, record.step)
+                images_per_s = steps * self.config.batch_size / max(seconds, 1e-9)
+                progress = Progress(record.step, self.total_steps, losses, images_per_s)
                 if due:
-                    path, figures = self.save()
+                    path, figures = self.save() if self.processes.rank == 0 else (None, {})
+                    self.processes.wait()
                     progress = dataclasses.replace(progress, checkpoint=path, metrics=figures)
-                _log(self.folder, writer, progress)
+                if self.processes.rank == 0:
+                    journal.write("losses", progress.step, {**losses, "images_per_s": images_per_s})
+                    journal.write("metrics", progress.step, progress.metrics)
                 yield progress
                 if stopping:
                     return
                 done, since, sums = record.step, time.monotonic(), {}
-        finally:
-            writer.close()
 
-    def _make_batch(self, step: int) -> Any:
-        return self._batches.training(self._sampler(step), step)
+    def _make_batch(self, step: int) -> Batch:
+        """The part of a step's batch that falls to this process."""
+        rank = self.processes.rank
+        return self._batches.training(self._sampler(step)[rank :: self.processes.count], step, rank)
 
     def _best_score(self) -> float:
         """Score of ``best.pt``; minus infinity without a readable one."""
@@ -184,15 +205,27 @@ class Run:
         except TrainingError:
             return -math.inf
 
+    def best_in_words(self) -> str:
+        """Say in a sentence which checkpoint is the best one, and what at; nothing where none was measured."""
+        try:
+            best = load_checkpoint(self.folder / BEST)
+        except TrainingError:
+            return ""
+        decibels = f"{score(best.metrics):.2f} dB PSNR inside the figure, mean of all ways of asking"
+        return f"{BEST} is step {best.step} with {decibels}. "
+
     def save(self) -> tuple[Path, dict[str, float]]:
         """Validate, write a checkpoint and a sample grid, drop old checkpoints; return the file and the figures."""
         figures: dict[str, float] = {}
+        self.state.check_numbers()
         generator = self.state.inference_generator
         self.folder.mkdir(parents=True, exist_ok=True)
         if self._validation is not None:
-            figures = validate(generator, self._validation, self.card, self._validation_pictures)
-            grid = self.folder / f"samples_{self.state.step:08d}.png"
-            save_grid(generator, self._validation, self.card, self._validation_pictures, grid)
+            # Batches of other sizes than in training are not worth compiling for.
+            with torch.compiler.set_stance("force_eager"):
+                figures = validate(generator, self._validation, self.card, self._validation_pictures)
+                grid = self.folder / f"samples_{self.state.step:08d}.png"
+                save_grid(generator, self._validation, self.card, self._validation_pictures, grid)
         checkpoint = Checkpoint(
             config=self.config,
             manifest=self.manifest,
@@ -247,35 +280,16 @@ def load_generator(path: Path) -> tuple[torch.nn.Module, Checkpoint, list[str]]:
     return generator.eval(), checkpoint, messages
 
 
-def _check_finite(losses: dict[str, float], step: int) -> None:
-    broken = [name for name, value in losses.items() if value != value or abs(value) == float("inf")]
-    if broken:
-        raise TrainingError(
-            f"loss {', '.join(broken)} is no longer a number at step {step}; "
-            "start again with a lower --learning-rate, from the last checkpoint with --init and another --run"
-        )
-
-
-def _summary_writer(folder: Path) -> SummaryWriter:
+def _check_writable(folder: Path) -> None:
+    """Raise TrainingError if nothing can be written into a run's folder; make the folder if need be."""
     try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise MissingExtraError("train", "train", "tensorboard") from error
-    return SummaryWriter(str(folder / "tensorboard"))
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _write_error(folder, error) from error
 
 
-def _log(folder: Path, writer: SummaryWriter, progress: Progress) -> None:
-    """Append to losses.csv, metrics.csv and TensorBoard."""
-    rows = {"losses.csv": {**progress.losses, "images_per_s": progress.images_per_s}, "metrics.csv": progress.metrics}
-    for file, values in rows.items():
-        if not values:
-            continue
-        path = folder / file
-        new = not path.exists()
-        with path.open("a", newline="", encoding="utf-8") as stream:
-            table = csv.writer(stream)
-            if new:
-                table.writerow(["step", *values])
-            table.writerow([progress.step, *(f"{value:.6g}" for value in values.values())])
-        for name, value in values.items():
-            writer.add_scalar(f"{file.removesuffix('.csv')}/{name}", value, progress.step)
+def _write_error(folder: Path, error: OSError) -> TrainingError:
+    reason = error.strerror or error
+    return TrainingError(f"{folder}: cannot be written ({reason}); free space or choose another --run")

@@ -1,0 +1,79 @@
+"""What a run writes down: tables of losses and metrics, and the same for TensorBoard."""
+
+from __future__ import annotations
+
+import csv
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pixelpainter.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+
+class Journal:
+    """Tables in a run folder; nothing is written, and no folder made, before there is something to write.
+
+    Args:
+        folder: of the run.
+        step: steps done so far; what a killed run wrote down after its last checkpoint is struck out.
+
+    Raises:
+        MissingExtraError: TensorBoard is not installed.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
+        try:
+            import torch.utils.tensorboard  # noqa: F401
+        except ImportError as error:
+            raise MissingExtraError("train", "train", "tensorboard") from error
+        self._folder, self._step = folder, step
+        self._writer: SummaryWriter | None = None
+
+    def write(self, table: str, step: int, values: Mapping[str, float]) -> None:
+        """Append a row to ``table.csv``, and its values to TensorBoard. Raises OSError."""
+        if not values:
+            return
+        path = self._folder / f"{table}.csv"
+        if self._writer is None:
+            self._open()
+        assert self._writer is not None
+        new = not path.exists()
+        with path.open("a", newline="", encoding="utf-8") as stream:
+            rows = csv.writer(stream)
+            if new:
+                rows.writerow(["step", *values])
+            rows.writerow([step, *(f"{value:.6g}" for value in values.values())])
+        for name, value in values.items():
+            self._writer.add_scalar(f"{table}/{name}", value, step)
+
+    def close(self) -> None:
+        """Close TensorBoard's file."""
+        if self._writer is not None:
+            self._writer.close()
+
+    def _open(self) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for path in self._folder.glob("*.csv"):
+            _strike_out(path, self._step)
+        self._writer = SummaryWriter(str(self._folder / "tensorboard"), purge_step=self._step + 1)
+
+
+def _strike_out(path: Path, step: int) -> None:
+    """Remove a table's rows after a step."""
+    with path.open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.reader(stream))
+    kept = [row for row in rows[1:] if row and row[0].isdecimal() and int(row[0]) <= step]
+    if len(kept) == len(rows) - 1:
+        return
+    with tempfile.NamedTemporaryFile(
+        "w", dir=path.parent, prefix=".", suffix=".part", newline="", encoding="utf-8", delete=False
+    ) as file:
+        csv.writer(file).writerows([*rows[:1], *kept])
+    Path(file.name).chmod(0o644)
+    Path(file.name).replace(path)
