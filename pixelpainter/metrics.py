@@ -77,7 +77,7 @@ def ssim(result: Picture, truth: Picture, mask: Mask | None = None) -> float:
     """Return the mean structural similarity over the pixels of the mask (None: all).
 
     Args:
-        result: (H, W, 3) uint8, sRGB, H and W at least 7.
+        result: (H, W, 3) uint8, sRGB, H and W at least 11.
         truth: (H, W, 3) uint8, sRGB.
         mask: (H, W) bool, the pixels that count.
 
@@ -88,13 +88,14 @@ def ssim(result: Picture, truth: Picture, mask: Mask | None = None) -> float:
         MissingExtraError: scikit-image is not installed.
 
     Source: Z. Wang et al., "Image quality assessment: from error visibility to structural similarity",
-    IEEE Transactions on Image Processing 13 (2004); uniform 7x7 window.
+    IEEE Transactions on Image Processing 13 (2004): Gaussian window of 11 pixels, sigma 1.5.
     """
     metrics = _scikit_image_metrics()
     mask = _all_if_none(mask, truth)
     if not mask.any():
         return float("nan")
-    _, similarity = metrics.structural_similarity(truth, result, data_range=255, channel_axis=2, full=True)
+    window: dict[str, Any] = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    _, similarity = metrics.structural_similarity(truth, result, data_range=255, channel_axis=2, full=True, **window)
     return float(similarity[mask].mean())
 
 

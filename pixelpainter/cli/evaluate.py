@@ -1,0 +1,175 @@
+"""`pixelpainter evaluate`: numbers that tell how well a model colors."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from pixelpainter.cli.messages import print_note
+from pixelpainter.cli.pictures import CALIBRATION_SEED, DEFAULT_DATA
+from pixelpainter.errors import DataError, MissingExtraError, OutputError
+
+if TYPE_CHECKING:
+    from pixelpainter.card import ModelCard
+    from pixelpainter.evaluate.cases import Asker
+    from pixelpainter.evaluate.run import Evaluation
+    from pixelpainter.train.pairs import Pair
+
+DATA, ASK, RESULT = "Data", "How the model is asked", "Result"
+
+
+def evaluate(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="ONNX file, or name of a model as for `colorize --model`.")
+    ] = "bundled",
+    data: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Folders or ZIP files as for train; default ./data.", show_default=False),
+    ] = None,
+    synthetic: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Evaluate on N pictures drawn by the program.", rich_help_panel=DATA)
+    ] = 0,
+    layout: Annotated[
+        Literal["color-left", "sketch-left"] | None,
+        typer.Option(help="Where the color is in joined pictures; found out if not given.", rich_help_panel=DATA),
+    ] = None,
+    held_out: Annotated[
+        bool,
+        typer.Option("--held-out", help="Only what train DATA holds out: DATA/val, or 5 %.", rich_help_panel=DATA),
+    ] = False,
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Only N pictures, spread evenly.", rich_help_panel=DATA)
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(min=16, metavar="PIXELS", help="Side of the pictures.  [the network's]", rich_help_panel=DATA),
+    ] = None,
+    hints: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Give N true colors at random places.", rich_help_panel=ASK)
+    ] = 0,
+    true_palette: Annotated[
+        bool, typer.Option("--true-palette", help="Give the palette of the true picture.", rich_help_panel=ASK)
+    ] = False,
+    device: Annotated[Literal["auto", "cuda", "cpu"], typer.Option(rich_help_panel=ASK)] = "auto",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON, not a table, on stdout.", rich_help_panel=RESULT)
+    ] = False,
+    table: Annotated[
+        Path | None, typer.Option(metavar="FILE.csv", help="Figures of each picture.", rich_help_panel=RESULT)
+    ] = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.png", help="Contact sheet of the 10 best and 10 worst.", rich_help_panel=RESULT),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace existing files.", rich_help_panel=RESULT)
+    ] = False,
+    download: Annotated[
+        bool,
+        typer.Option(
+            "--download/--no-download",
+            help="Download the weights for LPIPS (244 MB) and FID (96 MB), once.",
+            rich_help_panel=RESULT,
+        ),
+    ] = True,
+) -> None:
+    """Measure a model on pictures whose colors are known.
+
+    PSNR, SSIM, MS-SSIM, VIF, LPIPS, FID, CIEDE2000 and colorfulness of the network's own answer and of the finished
+    picture, inside the figure and on the whole page, beside four trivial answers that any model should beat.
+    """
+    for module in ("torch", "torchmetrics"):
+        if importlib.util.find_spec(module) is None:
+            raise MissingExtraError("evaluate", "evaluate", module)
+    _check_outputs([file for file in (table, sheet) if file is not None], overwrite)
+    from pixelpainter.colorize import Colorizer
+    from pixelpainter.evaluate.cases import Asker
+    from pixelpainter.evaluate.report import protocol, record, save_table, text_table
+    from pixelpainter.evaluate.sheet import save_sheet
+
+    colorizer = Colorizer(model, device=device)
+    asker = Asker(colorizer, hints, true_palette)
+    with tempfile.TemporaryDirectory(prefix="pixelpainter-", ignore_cleanup_errors=True) as folder:
+        roots, names = _roots(data, synthetic, Path(folder))
+        pairs = _find(roots, layout, held_out, limit, colorizer.card)
+        found = _measure(asker, pairs, size or colorizer.card.size, device, download=download)
+    asked = f"{hints or 'no'} hints, {'the true' if true_palette else 'no other than its own'} palette"
+    lines = protocol(colorizer, names, found, asked)
+    if table is not None:
+        save_table(found, table)
+    if sheet is not None:
+        save_sheet(found.best, found.worst, sheet)
+    typer.echo(json.dumps(record(colorizer, found, lines), indent=2) if as_json else text_table(found, lines))
+
+
+def _check_outputs(files: list[Path], overwrite: bool) -> None:
+    """Raise OutputError now for what could not be written after all the work."""
+    for file in files:
+        if file.exists() and not overwrite:
+            raise OutputError(f"{file} exists; use --overwrite to replace it, or name another file")
+        if not file.absolute().parent.is_dir():
+            raise OutputError(f"{file}: there is no such folder; make it first")
+
+
+def _roots(data: list[Path] | None, synthetic: int, folder: Path) -> tuple[list[Path], list[str]]:
+    """Return the folders and ZIP files to evaluate on, and what to call them; draws pictures into ``folder``."""
+    roots = list(data or [])
+    names = [str(root) for root in roots]
+    if synthetic:
+        from pixelpainter.train.synthetic import write_synthetic
+
+        write_synthetic(folder / "synthetic", synthetic, first_seed=CALIBRATION_SEED)
+        roots.append(folder / "synthetic")
+        names.append(f"{synthetic} drawn by the program")
+    if not roots:
+        if not DEFAULT_DATA.is_dir():
+            raise DataError("no DATA given and there is no folder ./data: name folders or ZIP files with pictures")
+        return [DEFAULT_DATA], [str(DEFAULT_DATA)]
+    return roots, names
+
+
+def _find(
+    roots: list[Path],
+    layout: Literal["color-left", "sketch-left"] | None,
+    held_out: bool,
+    limit: int | None,
+    card: ModelCard,
+) -> list[Pair]:
+    """Return the pairs to evaluate on; says so where the model was trained on them."""
+    from pixelpainter.train.pairs import data_manifest
+    from pixelpainter.train.sources import find_pairs, find_training_data
+
+    trained_on, others = find_training_data(roots, layout)
+    pairs = others if held_out else find_pairs(roots, layout)
+    if not pairs:
+        raise DataError("train would hold out none of these pictures; leave --held-out away")
+    if not held_out and card.data_manifest in (data_manifest(pairs), data_manifest(trained_on)):
+        print_note("These are the pictures that the model was trained on; --held-out leaves those out.")
+    if limit is not None and limit < len(pairs):
+        pairs = [pairs[index * len(pairs) // limit] for index in range(limit)]
+    return pairs
+
+
+def _measure(
+    asker: Asker, pairs: list[Pair], size: int, device: Literal["auto", "cuda", "cpu"], *, download: bool
+) -> Evaluation:
+    """Measure with a bar, and name what could not be used."""
+    import torch
+    from tqdm import tqdm
+
+    from pixelpainter.evaluate.perceptual import load_networks
+    from pixelpainter.evaluate.run import evaluate as evaluate_pairs
+
+    where = torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+    networks = load_networks(where, download=download)
+    with tqdm(total=len(pairs), desc="evaluate", unit="picture", file=sys.stderr, mininterval=1.0) as bar:
+        found = evaluate_pairs(asker, pairs, size, networks, where, lambda done, total: bar.update(done - bar.n))
+    for message in found.left_out:
+        print_note(f"left out: {message}")
+    return found

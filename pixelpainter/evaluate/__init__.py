@@ -1,0 +1,1 @@
+"""`pixelpainter evaluate`: how well a model colors pictures whose colors are known."""

@@ -1,0 +1,136 @@
+"""What a model is asked, and what it and the trivial baselines answer."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pixelpainter.colorize import Colorizer
+from pixelpainter.devices import available_cpus, load_session
+from pixelpainter.errors import DataError
+from pixelpainter.hints import Hint, draw_hints
+from pixelpainter.imaging import letterbox
+from pixelpainter.metrics import baselines, figure_mask
+from pixelpainter.palette import palette_code
+from pixelpainter.train.extract import extract_lines
+from pixelpainter.train.pairs import Pair, read_pair
+
+Pixels = NDArray[np.uint8]
+
+# Styles near to what people draw; region borders and pencil shading would tell where the colors are.
+EXTRACTORS = ("difference-of-gaussians", "dark-ink", "color-edges", "ridges")
+PAPER = 200  # a pixel of a drawing that is lighter lies on no line
+BASELINES = ("white", "drawing", "gray", "mean")
+ANSWERS = (*BASELINES, "network", "composite")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One picture to judge a model by.
+
+    Attributes:
+        name: of the pair, without its root: the same in a folder and in a ZIP file.
+        truth: (S, S, 3) uint8, sRGB.
+        drawing: (S, S) uint8, 255 = paper.
+        figure: (S, S) bool, all but the white page.
+    """
+
+    name: str
+    truth: Pixels
+    drawing: Pixels
+    figure: NDArray[np.bool_]
+
+
+def load_case(pair: Pair, size: int) -> Case:
+    """Read a pair, draw its lines where it has none, and fit both into a square on white.
+
+    Raises:
+        DataError: a file cannot be read, or shows nothing.
+    """
+    truth, drawing = read_pair(pair)
+    name = pair.name.partition("/")[2]
+    if drawing is None:
+        code = zlib.crc32(name.encode(errors="surrogatepass"))
+        drawing = extract_lines(truth, EXTRACTORS[code % len(EXTRACTORS)], np.random.default_rng(code))
+    truth, _ = letterbox(truth, size, 255)
+    figure = figure_mask(truth)
+    if not figure.any():
+        raise DataError(f"{pair.color}: a blank page; leave it out")
+    return Case(name, truth, letterbox(drawing, size, 255)[0], figure)
+
+
+def true_hints(case: Case, count: int) -> list[Hint]:
+    """Return true colors at random places of the figure off its lines, always the same for the same picture."""
+    rows, columns = np.nonzero(case.figure & (case.drawing >= PAPER))
+    order = np.random.default_rng(zlib.crc32(case.name.encode(errors="surrogatepass"))).permutation(len(rows))
+    hints = []
+    for index in order[:count]:
+        x, y = int(columns[index]), int(rows[index])
+        red, green, blue = (int(value) for value in case.truth[y, x])
+        hints.append(Hint(x=float(x), y=float(y), color=(red, green, blue)))
+    return hints
+
+
+class Asker:
+    """Asks a model: the network alone, and what a user gets from Colorizer.
+
+    Args:
+        colorizer: the model.
+        hints: number of true hints to give it.
+        true_palette: whether to give it the picture's own palette.
+
+    Raises:
+        DataError: the model reads no hints, or no palette.
+    """
+
+    def __init__(self, colorizer: Colorizer, hints: int = 0, true_palette: bool = False) -> None:
+        card = colorizer.card
+        if hints and card.hints == "none":
+            raise DataError(f"{colorizer.file}: this model reads no hints; leave --hints out")
+        if true_palette and not card.palette:
+            raise DataError(f"{colorizer.file}: this model reads no palette; leave --true-palette out")
+        self._colorizer, self._hints, self._true_palette = colorizer, hints, true_palette
+        self._session = load_session(colorizer.file, threads=available_cpus(), device=colorizer.device)
+
+    def answers(self, case: Case) -> dict[str, Pixels]:
+        """Return (S, S, 3) uint8 pictures by name, in the order of ``ANSWERS``."""
+        hints = true_hints(case, self._hints)
+        palette = self._palette(case)
+        composite = self._colorizer.colorize(Image.fromarray(case.drawing), hints=hints, palette=palette)
+        return {
+            **baselines(case.truth, case.drawing, case.figure),
+            "network": self._network(case, hints, palette),
+            "composite": np.asarray(composite.convert("RGB")),
+        }
+
+    def _palette(self, case: Case) -> NDArray[np.float32]:
+        """Return (N, 4) float32: the true palette, or nothing."""
+        colors = self._colorizer.card.palette
+        if not self._true_palette:
+            return np.zeros((0, 4), np.float32)
+        return palette_code(case.truth, case.figure, colors).astype(np.float32)
+
+    def _network(self, case: Case, hints: Sequence[Hint], palette: NDArray[np.float32]) -> Pixels:
+        """Return the answer of the network alone, with its own lines, at the size of the case."""
+        card = self._colorizer.card
+        small, box = letterbox(case.drawing, card.size, 255)
+        channels = [small[None].astype(np.float32) / 127.5 - 1]
+        if card.hints != "none":
+            channels.append(draw_hints(hints, case.drawing.shape[::-1], box))
+        inputs = {"picture": np.concatenate(channels)[None]}
+        if card.palette:
+            code = palette if len(palette) else np.array(card.default_palette, np.float32)
+            inputs["palette"] = np.zeros((1, card.palette, 4), np.float32) if not code.size else code[None]
+        answer = self._session.run(["color"], inputs)[0][0].transpose(1, 2, 0)
+        picture: Pixels = np.rint((answer + 1) * 127.5).clip(0, 255).astype(np.uint8)
+        if picture.shape == case.truth.shape:
+            return picture
+        size = case.truth.shape[0]
+        kind = cv2.INTER_AREA if size < card.size else cv2.INTER_CUBIC
+        return np.asarray(cv2.resize(picture, (size, size), interpolation=kind), np.uint8)

@@ -1,0 +1,210 @@
+"""LPIPS and FID: measures by networks whose published weights are downloaded once.
+
+Neither torchvision nor torch-fidelity is needed, which have no build for every torch: the two networks are written
+here, the weights are those that these packages use, and the distances are torchmetrics' own.
+"""
+
+from __future__ import annotations
+
+import io
+import urllib.request
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torchmetrics.image.fid import FrechetInceptionDistance
+
+from pixelpainter.errors import ModelError
+from pixelpainter.evaluate.inception import Inception
+
+# Both names end in the first digits of the file's SHA-256, which torch.hub checks.
+ALEXNET = "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
+INCEPTION = (
+    "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
+)
+TIMEOUT_S = 20.0
+FEW = 2048  # pictures: with fewer than it has features FID depends on their number more than on their look
+
+
+class Lpips(nn.Module):
+    """Learned perceptual image patch similarity, version 0.1, on AlexNet's features.
+
+    Args:
+        heads: five (1, C, 1, 1) tensors, how much each channel of a layer counts; None: those that torchmetrics brings.
+
+    Source: R. Zhang et al., "The unreasonable effectiveness of deep features as a perceptual metric" (2018), equation
+    1; AlexNet as in A. Krizhevsky, "One weird trick for parallelizing convolutional neural networks" (2014).
+    """
+
+    taps = (1, 4, 7, 9, 11)  # the layers behind which features are compared
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self, heads: list[Tensor] | None = None) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            *(nn.Conv2d(3, 64, 11, stride=4, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2)),
+            *(nn.Conv2d(64, 192, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2)),
+            *(nn.Conv2d(192, 384, 3, padding=1), nn.ReLU()),
+            *(nn.Conv2d(384, 256, 3, padding=1), nn.ReLU()),
+            *(nn.Conv2d(256, 256, 3, padding=1), nn.ReLU()),
+        )
+        self.heads = nn.ParameterList(published_heads() if heads is None else heads)
+        self.register_buffer("shift", torch.tensor([-0.030, -0.088, -0.188])[:, None, None])
+        self.register_buffer("scale", torch.tensor([0.458, 0.448, 0.450])[:, None, None])
+        self.eval().requires_grad_(False)
+
+    def forward(self, pictures: Tensor, truths: Tensor) -> Tensor:
+        """Return (N,) distances of (N, 3, H, W) float pictures, 0..255, from their truths."""
+        total = torch.zeros(len(pictures), device=pictures.device)
+        x = torch.cat([pictures, truths]) / 127.5 - 1
+        x = (x - self.shift) / self.scale
+        for index, layer in enumerate(self.features):
+            x = layer(x)
+            if index in self.taps:
+                unit = x / (x.square().sum(dim=1, keepdim=True) + 1e-8).sqrt()
+                one, other = unit.chunk(2)
+                head = self.heads[self.taps.index(index)]
+                total = total + ((one - other).square() * head).sum(dim=1).mean(dim=(1, 2))
+        return total
+
+
+def published_heads() -> list[Tensor]:
+    """Return the linear layers of LPIPS 0.1 on AlexNet, which torchmetrics has on board."""
+    file = files("torchmetrics.functional.image") / "lpips_models" / "alex.pth"
+    weights = torch.load(io.BytesIO(file.read_bytes()), map_location="cpu", weights_only=True)
+    return [weights[f"lin{layer}.model.1.weight"] for layer in range(5)]
+
+
+class FeatureDistance:
+    """FID of many sets of pictures from their truths.
+
+    Args:
+        network: (N, 3, H, W) uint8 to (N, F) features; has an attribute ``num_features``.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self._network = network
+        self._features: dict[str, list[Tensor]] = defaultdict(list)
+
+    def add(self, pictures: Mapping[str, Tensor]) -> None:
+        """Add one picture (3, H, W) uint8 to each set."""
+        with torch.inference_mode():
+            features = self._network(torch.stack(list(pictures.values())))
+        for name, row in zip(pictures, features.float().cpu(), strict=True):
+            self._features[name].append(row.clone())
+
+    def distance(self, name: str, truth: str) -> float:
+        """Return the FID of a set from the set of truths; NaN with fewer than two pictures."""
+        if len(self._features[name]) < 2:
+            return float("nan")
+        metric = FrechetInceptionDistance(_AsTheyAre(int(self._network.num_features)))  # type: ignore[arg-type]
+        metric.update(torch.stack(self._features[truth]), real=True)
+        metric.update(torch.stack(self._features[name]), real=False)
+        return float(metric.compute())
+
+
+class _AsTheyAre(nn.Module):
+    """Takes features for pictures: torchmetrics would run the network on the truths again for each set."""
+
+    def __init__(self, num_features: int) -> None:
+        super().__init__()
+        self.num_features = num_features
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features
+
+
+@dataclass(frozen=True)
+class Networks:
+    """What LPIPS and FID are measured with.
+
+    Attributes:
+        lpips: None where its weights cannot be had.
+        features: network of FID; None where its weights cannot be had.
+        unavailable: the reason why, by the measure's name.
+    """
+
+    lpips: nn.Module | None = None
+    features: nn.Module | None = None
+    unavailable: Mapping[str, str] = field(default_factory=dict)
+
+
+def load_networks(device: torch.device, *, download: bool = True) -> Networks:
+    """Return the networks with their published weights, as far as these can be had.
+
+    Args:
+        device: where they run.
+        download: fetch weights that are not in torch's cache (TORCH_HOME); else only those there are used.
+    """
+    found: dict[str, nn.Module] = {}
+    unavailable: dict[str, str] = {}
+    makers: dict[str, Callable[[], nn.Module]] = {
+        "LPIPS": lambda: load_lpips(fetch_weights(ALEXNET, download=download)),
+        "FID": lambda: load_inception(fetch_weights(INCEPTION, download=download)),
+    }
+    for name, make in makers.items():
+        try:
+            found[name] = make().to(device)
+        except ModelError as error:
+            unavailable[name] = str(error)
+    return Networks(found.get("LPIPS"), found.get("FID"), unavailable)
+
+
+def load_lpips(weights: Mapping[str, Tensor]) -> Lpips:
+    """Return LPIPS with AlexNet's weights, as torchvision names them. Raises ModelError where they do not fit."""
+    network = Lpips()
+    convolutions = {key.removeprefix("features."): value for key, value in weights.items() if "features." in key}
+    _load(network.features, convolutions, ALEXNET)
+    return network
+
+
+def load_inception(weights: Mapping[str, Tensor]) -> Inception:
+    """Return the Inception network with these weights. Raises ModelError where they do not fit."""
+    network = Inception()
+    _load(network, weights, INCEPTION)
+    network.eval().requires_grad_(False)
+    return network
+
+
+def weights_file(address: str) -> Path:
+    """Return where torch keeps the weights of an address."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / address.rpartition("/")[2]
+
+
+def fetch_weights(address: str, *, download: bool) -> dict[str, Tensor]:
+    """Return published weights from torch's cache, downloading them first if need be.
+
+    Raises:
+        ModelError: they are not there and cannot be downloaded, or the file is damaged.
+    """
+    file = weights_file(address)
+    if not file.exists() and not download:
+        raise ModelError(f"its weights are not here yet; put {address} into {file.parent}")
+    try:
+        if not file.exists():  # torch's own download has no time limit: ask first
+            request = urllib.request.Request(address, method="HEAD")
+            urllib.request.urlopen(request, timeout=TIMEOUT_S).close()
+            file.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(address, str(file), address.rpartition("-")[2].partition(".")[0])
+        weights: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)
+        return weights
+    except OSError as error:  # urllib's errors are OSError
+        cause = getattr(error, "reason", error)
+        reason = getattr(cause, "strerror", None) or cause
+        raise ModelError(f"its weights cannot be downloaded ({reason}); put {address} into {file.parent}") from error
+    except Exception as error:  # torch reports a damaged file or a wrong hash by half a dozen exceptions
+        reason = str(error).partition("\n")[0][:100]
+        raise ModelError(f"its weights in {file} are damaged ({reason}); delete the file") from error
+
+
+def _load(network: nn.Module, weights: Mapping[str, Tensor], address: str) -> None:
+    try:
+        network.load_state_dict(dict(weights))
+    except (RuntimeError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:100]
+        raise ModelError(f"its weights in {weights_file(address)} are of another network ({reason})") from error

@@ -1,0 +1,127 @@
+"""An evaluation as a table, as JSON and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pixelpainter
+from pixelpainter.colorize import Colorizer
+from pixelpainter.errors import OutputError
+from pixelpainter.evaluate.cases import ANSWERS
+from pixelpainter.evaluate.measures import AREAS
+from pixelpainter.evaluate.perceptual import FEW
+from pixelpainter.evaluate.run import TRUTH, Evaluation, measures_of
+
+PACKAGES = ("torch", "torchmetrics", "onnxruntime", "numpy", "opencv-python-headless")
+HEADINGS = {"PSNR": "PSNR, dB"}
+RISING = ("PSNR", "SSIM", "MS-SSIM", "VIF")  # higher is better; lower for the others, but for colorfulness
+DIGITS = {"PSNR": 2, "CIEDE2000": 2, "FID": 1, "colorfulness": 1}
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of everything the numbers depend on."""
+    return {
+        "pixelpainter": pixelpainter.__version__,
+        "Python": platform.python_version(),
+        **{name: version(name) for name in PACKAGES},
+    }
+
+
+def protocol(colorizer: Colorizer, data: Sequence[str], found: Evaluation, asked: str) -> list[str]:
+    """Return what the numbers mean, one line each.
+
+    Args:
+        colorizer: the model.
+        data: names of the roots.
+        found: the numbers.
+        asked: how the model was asked, such as "no hints, no palette".
+    """
+    card = colorizer.card
+    lines = [
+        f"Model: {colorizer.file}, {card.system}, network of {card.size}x{card.size}, "
+        f"SHA-256 {colorizer.model_hash[:16]}; asked with {asked}",
+        f"Data: {', '.join(data)}: N = {len(found.pictures)} pictures, {len(found.left_out)} left out; each fitted "
+        f"into {found.size}x{found.size} on white; drawings: the true ones where there are some, else lines extracted "
+        "in a style that the name decides",
+        "Figure: all but white that touches the border, by the truth. PSNR, SSIM, CIEDE2000, colorfulness: over its "
+        "pixels; the others: of pictures made white outside it",
+        "Columns: a white page, the drawing itself, gray 128 in the true figure, its true mean color there; the "
+        "network's own answer, scaled to the size; the composite, which `colorize` gives",
+        "SSIM, MS-SSIM: Gaussian window of 11 pixels, mean of the channels; VIF: in pixels, mean of the channels; "
+        "LPIPS: 0.1, AlexNet; FID: Inception of 2015-12-05, 2048 features; all are means of the pictures but FID",
+        "Versions: " + ", ".join(f"{name} {number}" for name, number in versions().items()),
+    ]
+    if "FID" in measures_of(found) and len(found.pictures) < FEW:
+        lines.append(f"FID of fewer than {FEW} pictures is too high: compare it at the same N only")
+    return lines
+
+
+def text_table(found: Evaluation, protocol: Sequence[str]) -> str:
+    """Return the protocol and the means as text, a line for each measure and area, a column for each answer."""
+    heads = [*ANSWERS, TRUTH]
+    lines = [*protocol, "", f"{'':24}" + "".join(f"{head:>10}" for head in heads)]
+    for name in measures_of(found):
+        arrow = "" if name == "colorfulness" else " (higher)" if name in RISING else " (lower)"
+        lines.append(HEADINGS.get(name, name) + arrow)
+        for area in AREAS:
+            values = [found.figures[area][head].get(name) for head in heads]
+            shown = [" " * 10 if value is None else f"{value:>10.{DIGITS.get(name, 3)}f}" for value in values]
+            where = "inside the figure" if area == "figure" else "whole picture"
+            lines.append((f"  {where:22}" + "".join(shown)).rstrip())
+    lines += [f"{name}: unavailable: {reason}" for name, reason in found.unavailable.items()]
+    return "\n".join(lines)
+
+
+def record(colorizer: Colorizer, found: Evaluation, lines: list[str]) -> dict[str, Any]:
+    """Return all as JSON has it; None for what is no finite number.
+
+    Args:
+        colorizer: the model.
+        found: the numbers.
+        lines: the protocol.
+    """
+    return {
+        "model": str(colorizer.file),
+        "model_sha256": colorizer.model_hash,
+        "pictures": len(found.pictures),
+        "size": found.size,
+        "versions": versions(),
+        "protocol": lines,
+        "unavailable": found.unavailable,
+        "left_out": found.left_out,
+        "figures": {
+            area: {answer: {name: _finite(value) for name, value in values.items()} for answer, values in part.items()}
+            for area, part in found.figures.items()
+        },
+    }
+
+
+def save_table(found: Evaluation, file: Path) -> None:
+    """Write a CSV file with a line for each picture, a column ``answer area measure`` for each value.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    names = [name for name in measures_of(found) if name != "FID"]  # which no single picture has
+    columns = [(answer, area, name) for answer in ANSWERS for area in AREAS for name in names]
+    columns += [(TRUTH, area, "colorfulness") for area in AREAS]
+    text = io.StringIO(newline="")
+    rows = csv.writer(text)
+    rows.writerow(["name", *(" ".join(column) for column in columns)])
+    for picture, figures in found.pictures:
+        rows.writerow([picture, *(f"{figures[area][answer][name]:.6g}" for answer, area, name in columns)])
+    try:
+        file.write_text(text.getvalue(), encoding="utf-8", errors="surrogateescape", newline="")
+    except OSError as error:
+        raise OutputError(f"{file}: the table cannot be written ({error.strerror or error})") from error
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

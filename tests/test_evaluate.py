@@ -1,0 +1,316 @@
+import csv
+import dataclasses
+import importlib.util
+import json
+
+import numpy as np
+import pytest
+import torch
+from conftest import HINT_CARD, PLAIN_CARD, RAMP, SIZE, save_copy_model, save_hint_model, save_plain_model
+from PIL import Image
+from test_lazy_imports import COMMAND, NOT_FOR_HELP, loaded
+from torch import nn
+
+from pixelpainter.colorize import Colorizer
+from pixelpainter.errors import DataError
+from pixelpainter.evaluate import perceptual
+from pixelpainter.evaluate.cases import ANSWERS, Asker, load_case, true_hints
+from pixelpainter.evaluate.perceptual import Networks
+from pixelpainter.evaluate.run import evaluate
+from pixelpainter.evaluate.sheet import CAPTION, CELL, GAP
+from pixelpainter.metrics import psnr
+from pixelpainter.train.pairs import data_manifest
+from pixelpainter.train.sources import find_pairs, find_training_data
+from pixelpainter.train.synthetic import write_synthetic
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def empty_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    write_synthetic(folder / "drawn", 3, side=96)
+    return folder / "drawn"
+
+
+@pytest.fixture(scope="module")
+def pairs(data):
+    return find_pairs([data])
+
+
+# what is asked
+
+
+def test_a_case_is_the_pair_fitted_into_a_square(tmp_path):
+    write_synthetic(tmp_path / "drawn", 1, side=96)
+    for kind in ("color", "lines"):
+        file = next((tmp_path / "drawn" / kind).iterdir())
+        Image.open(file).crop((0, 0, 96, 48)).save(file)
+    case = load_case(find_pairs([tmp_path / "drawn"])[0], 64)
+    assert (case.truth.shape, case.drawing.shape, case.figure.shape) == ((64, 64, 3), (64, 64), (64, 64))
+    assert (case.truth[:16] == 255).all() and (case.drawing[48:] == 255).all()
+    assert not case.figure[:16].any() and case.figure[16:48].any()
+    assert case.name == "synthetic_0000000"
+
+
+def test_lines_are_extracted_the_same_way_each_time(tmp_path):
+    write_synthetic(tmp_path / "drawn", 2, side=96)
+    (tmp_path / "drawn" / "color").rename(tmp_path / "plain")
+    for pair in find_pairs([tmp_path / "plain"]):
+        one, other = load_case(pair, 96), load_case(pair, 96)
+        assert one.drawing.min() < 200
+        assert np.array_equal(one.drawing, other.drawing)
+
+
+def test_hints_are_true_colors_inside_the_figure(pairs):
+    case = load_case(pairs[0], 64)
+    hints = true_hints(case, 20)
+    assert len(hints) == 20
+    assert hints == true_hints(case, 20)
+    for hint in hints:
+        assert case.figure[int(hint.y), int(hint.x)]
+        assert case.drawing[int(hint.y), int(hint.x)] >= 200
+        assert tuple(case.truth[int(hint.y), int(hint.x)]) == hint.color
+
+
+@pytest.mark.parametrize("size", [SIZE, 96, 48])
+def test_the_networks_own_answer(tmp_path, pairs, size):
+    case = load_case(pairs[0], size)
+    ramp = Asker(Colorizer(save_plain_model(tmp_path / "plain.onnx"))).answers(case)["network"]
+    expected = Image.fromarray(np.rint((RAMP.transpose(1, 2, 0) + 1) * 127.5).astype(np.uint8))
+    expected = np.asarray(expected.resize((size, size), Image.Resampling.BILINEAR))
+    assert np.abs(ramp.astype(int) - expected)[4:-4, 4:-4].max() <= (0 if size == SIZE else 3)
+    copied = Asker(Colorizer(save_copy_model(tmp_path / "copy.onnx"))).answers(case)["network"]
+    assert psnr(copied, np.repeat(case.drawing[..., None], 3, axis=2)) > (100 if size == SIZE else 14)
+
+
+def test_the_composite_is_what_colorize_gives(tmp_path, pairs):
+    colorizer = Colorizer(save_plain_model(tmp_path / "plain.onnx"))
+    case = load_case(pairs[0], 96)
+    answers = Asker(colorizer).answers(case)
+    assert tuple(answers) == ANSWERS
+    assert np.array_equal(answers["composite"], np.asarray(colorizer.colorize(Image.fromarray(case.drawing))))
+
+
+def test_hints_and_palettes_reach_the_model(tmp_path, pairs):
+    colorizer = Colorizer(save_hint_model(tmp_path / "hints.onnx"))
+    case = load_case(pairs[0], SIZE)
+    nothing = Asker(colorizer).answers(case)["network"]
+    assert np.abs(nothing.astype(int) - 128).max() <= 1  # the model paints the palette's first color, here zero
+    mean = np.mean([hint.color for hint in true_hints(case, 1)], axis=0)
+    assert np.abs(Asker(colorizer, hints=1).answers(case)["network"].mean(axis=(0, 1)) - mean).max() < 2
+    with_palette = Asker(colorizer, true_palette=True).answers(case)
+    assert np.abs(with_palette["network"].astype(int) - nothing).max() > 10
+    assert not np.array_equal(with_palette["composite"], Asker(colorizer).answers(case)["composite"])
+
+
+def test_a_models_own_palette_is_used(tmp_path, pairs):
+    own = ((1.0, -1.0, -1.0, 0.5), (0.0, 0.0, 0.0, 0.5))
+    model = save_hint_model(tmp_path / "own.onnx", dataclasses.replace(HINT_CARD, default_palette=own))
+    network = Asker(Colorizer(model)).answers(load_case(pairs[0], SIZE))["network"]
+    assert network[0, 0].tolist() == [255, 0, 0]
+
+
+def test_what_a_model_does_not_read_is_refused(plain_model):
+    colorizer = Colorizer(plain_model)
+    with pytest.raises(DataError, match="reads no hints; leave --hints out"):
+        Asker(colorizer, hints=3)
+    with pytest.raises(DataError, match="reads no palette; leave --true-palette out"):
+        Asker(colorizer, true_palette=True)
+
+
+# all pictures
+
+
+class Means(nn.Module):
+    num_features = 3
+
+    def forward(self, shown):
+        assert shown.dtype == torch.uint8
+        return shown.float().mean(dim=(2, 3))
+
+
+class Difference(nn.Module):
+    def forward(self, shown, truths):
+        return (shown - truths).abs().mean(dim=(1, 2, 3))
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory, pairs):
+    model = save_plain_model(tmp_path_factory.mktemp("model") / "plain.onnx")
+    seen = []
+    networks = Networks(Difference(), Means(), {"another": "not here"})
+    result = evaluate(Asker(Colorizer(model)), pairs, 64, networks, CPU, lambda *done: seen.append(done))
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+    return result
+
+
+def test_figures_are_means_over_the_pictures(found, pairs):
+    assert [name for name, _ in found.pictures] == [f"synthetic_000000{index}" for index in range(3)]
+    for area, answer, measure in (("figure", "composite", "PSNR"), ("whole", "gray", "CIEDE2000")):
+        each = [figures[area][answer][measure] for _, figures in found.pictures]
+        assert found.figures[area][answer][measure] == pytest.approx(np.mean(each))
+    case = load_case(pairs[0], 64)
+    expected = psnr(np.full_like(case.truth, 255), case.truth, case.figure)
+    assert found.pictures[0][1]["figure"]["white"]["PSNR"] == pytest.approx(expected)
+
+
+def test_the_networks_are_asked_inside_the_figure_and_on_the_whole_page(found, pairs):
+    case = load_case(pairs[1], 64)
+    figures = found.pictures[1][1]
+    expected = np.abs(255.0 - case.truth)
+    assert figures["whole"]["white"]["LPIPS"] == pytest.approx(expected.mean(), rel=1e-5)
+    assert figures["figure"]["white"]["LPIPS"] == pytest.approx(np.where(case.figure[..., None], expected, 0).mean())
+    assert found.figures["figure"]["mean"]["FID"] < found.figures["figure"]["gray"]["FID"]
+    assert "FID" not in figures["figure"]["mean"]
+
+
+def test_what_could_not_be_measured_is_named(found):
+    assert found.unavailable == {"MS-SSIM": "needs a --size of at least 176", "another": "not here"}
+    assert "MS-SSIM" not in found.figures["whole"]["composite"]
+
+
+def test_ranked_by_the_error_of_colors(found):
+    errors = [figures["figure"]["composite"]["CIEDE2000"] for _, figures in found.pictures]
+    assert [row.error for row in found.best] == sorted(errors)
+    assert [row.error for row in found.worst] == sorted(errors, reverse=True)
+
+
+def test_pictures_that_cannot_be_used_are_left_out(tmp_path, plain_model):
+    write_synthetic(tmp_path / "drawn", 2, side=64)
+    bad, blank = sorted((tmp_path / "drawn" / "color").iterdir())
+    bad.write_bytes(b"no picture")
+    Image.new("RGB", (64, 64), "white").save(blank)
+    asker = Asker(Colorizer(plain_model))
+    with pytest.raises(DataError, match=r"none of 2 pictures can be used; the first: .*0\.png"):
+        evaluate(asker, find_pairs([tmp_path / "drawn"]), 64, Networks(), CPU)
+    write_synthetic(tmp_path / "drawn", 1, side=64)
+    found = evaluate(asker, find_pairs([tmp_path / "drawn"]), 64, Networks(), CPU)
+    assert len(found.pictures) == 1
+    assert len(found.left_out) == 1 and "a blank page" in found.left_out[0]
+
+
+# the command
+
+
+def test_help_is_light():
+    assert not loaded(COMMAND, "evaluate", "--help") & (NOT_FOR_HELP | {"torchmetrics"})
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    monkeypatch.setattr(perceptual, "ALEXNET", "http://127.0.0.1:9/alexnet-00000000.pth")
+    monkeypatch.setattr(perceptual, "INCEPTION", "http://127.0.0.1:9/inception-00000000.pth")
+
+
+def test_the_table_says_what_its_numbers_are(command, data, plain_model, no_network, tmp_path):
+    sheet, table = tmp_path / "sheet.png", tmp_path / "table.csv"
+    done = command("evaluate", plain_model, data, "--size", 176, "--limit", 2, "--sheet", sheet, "--table", table)
+    assert done.status == 0, done.err
+    for words in (
+        "N = 2 pictures",
+        "176x176",
+        "network of 64x64",
+        "torchmetrics",
+        "onnxruntime",
+        "no hints",
+        str(data),
+    ):
+        assert words in done.out
+    rows = {line.partition("  ")[0].strip(): line for line in done.out.splitlines()}
+    for measure in ("PSNR, dB (higher)", "SSIM (higher)", "MS-SSIM (higher)", "VIF (higher)", "CIEDE2000 (lower)"):
+        assert measure in rows
+    assert "colorfulness" in rows
+    for name in ("LPIPS", "FID"):
+        assert f"{name}: unavailable: its weights cannot be downloaded (Connection refused); put http" in done.out
+    with Image.open(sheet) as image:
+        assert image.size == (8 * CELL + GAP, CAPTION + 2 * (CELL + CAPTION))
+    with table.open(newline="") as stream:
+        written = list(csv.DictReader(stream))
+    assert [row["name"] for row in written] == ["synthetic_0000000", "synthetic_0000001"]
+    assert {len(row) for row in written} == {1 + 6 * 2 * 6 + 2}
+    assert float(written[0]["gray figure PSNR"]) > float(written[0]["white figure PSNR"])
+
+
+def test_json_is_all_of_stdout(command, data, plain_model):
+    done = command("evaluate", plain_model, data, "--json", "--no-download")
+    assert done.status == 0, done.err
+    record = json.loads(done.out)
+    assert record["pictures"] == 3 and record["size"] == SIZE
+    assert len(record["model_sha256"]) == 64
+    assert {"torch", "torchmetrics", "pixelpainter"} <= set(record["versions"])
+    assert list(record["unavailable"]) == ["MS-SSIM", "LPIPS", "FID"]
+    assert set(record["figures"]) == {"figure", "whole"}
+    assert record["figures"]["figure"]["truth"]["colorfulness"] > 0
+    assert "NaN" not in done.out and "Infinity" not in done.out
+
+
+def test_pictures_drawn_by_the_program(command, plain_model):
+    done = command("evaluate", plain_model, "--synthetic", 1, "--no-download")
+    assert done.status == 0, done.err
+    assert "1 drawn by the program: N = 1" in done.out
+
+
+def test_pictures_of_the_training(command, tmp_path, monkeypatch):
+    write_synthetic(tmp_path / "drawn", 4, side=64)
+    trained_on, held_out = find_training_data([tmp_path / "drawn"])
+    model = save_plain_model(
+        tmp_path / "model.onnx", dataclasses.replace(PLAIN_CARD, data_manifest=data_manifest(trained_on))
+    )
+    done = command("evaluate", model, tmp_path / "drawn", "--no-download")
+    assert done.status == 0
+    assert "the model was trained on; --held-out leaves those out" in done.err
+    done = command("evaluate", model, tmp_path / "drawn", "--held-out", "--no-download")
+    assert f"N = {len(held_out)} pictures" in done.out
+    assert "trained on" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "no DATA given and there is no folder ./data"),
+        (("nothing",), "nothing: no such folder or ZIP file"),
+        (("drawn", "--hints", 4), "reads no hints; leave --hints out"),
+        (("drawn", "--table", "there.csv"), "there.csv exists; use --overwrite"),
+        (("drawn", "--sheet", "missing/sheet.png"), "missing/sheet.png: there is no such folder"),
+        (("one", "--held-out"), "leave --held-out away"),
+    ],
+)
+def test_one_line_for_what_cannot_be(command, tmp_path, monkeypatch, plain_model, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    write_synthetic(tmp_path / "drawn", 2, side=64)
+    write_synthetic(tmp_path / "one", 1, side=64)
+    (tmp_path / "there.csv").write_text("mine")
+    done = command("evaluate", plain_model, *arguments, "--no-download")
+    assert (done.status, done.out) == (1, "")
+    assert len(done.err.splitlines()) == 1
+    assert words in done.err
+    assert (tmp_path / "there.csv").read_text() == "mine"
+
+
+def test_a_missing_package_is_named_with_its_extra(command, data, plain_model, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "torchmetrics" else find(name))
+    done = command("evaluate", plain_model, data)
+    assert done.status == 1
+    assert "`pixelpainter evaluate` needs the package torchmetrics" in done.err
+    assert "'.[evaluate]'" in done.err
+
+
+def test_a_sheet_of_no_known_kind(command, data, plain_model, tmp_path):
+    done = command("evaluate", plain_model, data, "--limit", 1, "--no-download", "--sheet", tmp_path / "sheet.what")
+    assert done.status == 1
+    assert "sheet.what: the contact sheet cannot be written" in done.err

@@ -1,0 +1,203 @@
+"""Every measure against an implementation of its own: scikit-image, or the formula of the paper."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.signal import convolve2d
+from skimage.color import deltaE_ciede2000, rgb2lab
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from pixelpainter import metrics
+from pixelpainter.evaluate.cases import Case
+from pixelpainter.evaluate.measures import MEASURES, measure, unavailable
+from pixelpainter.metrics import figure_mask
+from pixelpainter.train.synthetic import draw_pair
+
+SIDE = 192
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def case():
+    pair = draw_pair(3, SIDE)
+    return Case("drawn", pair.color, pair.lines, figure_mask(pair.color))
+
+
+@pytest.fixture(scope="module")
+def answers(case):
+    random = np.random.default_rng(0)
+    noisy = np.clip(case.truth + random.normal(0, 25, case.truth.shape), 0, 255).astype(np.uint8)
+    return {
+        "noisy": noisy,
+        "drawing": np.repeat(case.drawing[..., None], 3, axis=2),
+        "darker": (case.truth // 2).astype(np.uint8),
+        "same": case.truth,
+    }
+
+
+@pytest.fixture(scope="module")
+def found(case, answers):
+    return measure(case, answers, CPU)
+
+
+def masks(case):
+    return {"figure": case.figure, "whole": np.ones_like(case.figure)}.items()
+
+
+def test_every_measure_is_taken_of_every_answer(found, answers):
+    for area in ("figure", "whole"):
+        assert list(found[area]) == list(answers)
+        for values in found[area].values():
+            assert set(values) == set(MEASURES)
+
+
+def test_figure_and_page_are_told_apart(case):
+    wrong_page = case.truth.copy()
+    wrong_page[~case.figure] = (200, 20, 20)
+    found = measure(case, {"page": wrong_page}, CPU)
+    assert found["figure"]["page"]["PSNR"] == np.inf
+    assert found["figure"]["page"]["CIEDE2000"] == 0
+    assert found["figure"]["page"]["VIF"] == pytest.approx(1, abs=1e-5)
+    assert found["figure"]["page"]["MS-SSIM"] == pytest.approx(1, abs=1e-3)
+    assert found["whole"]["page"]["PSNR"] < 15
+    assert found["whole"]["page"]["VIF"] < 0.9
+    assert found["whole"]["page"]["MS-SSIM"] < 0.95
+
+
+def test_psnr_is_scikit_images(case, answers, found):
+    for area, mask in masks(case):
+        for name in ("noisy", "drawing", "darker"):
+            expected = peak_signal_noise_ratio(case.truth[mask], answers[name][mask], data_range=255)
+            assert found[area][name]["PSNR"] == pytest.approx(expected, abs=1e-6)
+        assert found[area]["same"]["PSNR"] == np.inf
+
+
+def test_ssim_is_scikit_images_and_that_of_training(case, answers, found):
+    for name, picture in answers.items():
+        _, similarity = structural_similarity(
+            case.truth,
+            picture,
+            data_range=255,
+            channel_axis=2,
+            full=True,
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
+        )
+        for area, mask in masks(case):
+            # at the border of the picture the two libraries mirror it differently
+            assert found[area][name]["SSIM"] == pytest.approx(similarity[mask].mean(), abs=2e-3)
+            assert found[area][name]["SSIM"] == pytest.approx(metrics.ssim(picture, case.truth, mask), abs=2e-3)
+
+
+def gaussian(width, sigma):
+    offset = np.arange(width) - (width - 1) / 2
+    line = np.exp(-(offset**2) / (2 * sigma**2))
+    return np.outer(line, line) / line.sum() ** 2
+
+
+def in_front(picture, mask):
+    return np.where(mask[..., None], picture, 255).astype(np.float64)
+
+
+def halved(channel):
+    return (channel[::2, ::2] + channel[1::2, ::2] + channel[::2, 1::2] + channel[1::2, 1::2]) / 4
+
+
+def similarity_parts(one, other):
+    """Luminance times contrast, and contrast alone, means over the places where the whole window fits."""
+
+    def blur(channel):
+        return convolve2d(np.pad(channel, 5, mode="reflect"), gaussian(11, 1.5), "valid")
+
+    mean, other_mean = blur(one), blur(other)
+    variance, other_variance = blur(one**2) - mean**2, blur(other**2) - other_mean**2
+    covariance = blur(one * other) - mean * other_mean
+    contrast = (2 * covariance + (0.03 * 255) ** 2) / (variance + other_variance + (0.03 * 255) ** 2)
+    luminance = (2 * mean * other_mean + (0.01 * 255) ** 2) / (mean**2 + other_mean**2 + (0.01 * 255) ** 2)
+    return luminance * contrast, contrast
+
+
+def multiscale(picture, truth):
+    """Wang, Simoncelli, Bovik (2003), section 3.1; of color: similarity and contrast are means over the channels."""
+    weights = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+    ones = [picture[..., channel] for channel in range(3)]
+    others = [truth[..., channel] for channel in range(3)]
+    total = 1.0
+    for scale, weight in enumerate(weights):
+        parts = [similarity_parts(one, other) for one, other in zip(ones, others, strict=True)]
+        last = scale == len(weights) - 1
+        # the middle only: the library leaves out the border of contrasts, and keeps that of the last similarity
+        inner = slice(None) if last else slice(5, -5)
+        value = np.mean([part[0 if last else 1][inner, inner] for part in parts])
+        total *= max(value, 0) ** weight
+        ones, others = [halved(one) for one in ones], [halved(other) for other in others]
+    return total
+
+
+def test_ms_ssim_is_that_of_the_paper(case, answers, found):
+    for area, mask in masks(case):
+        truth = in_front(case.truth, mask)
+        for name in ("noisy", "drawing", "darker"):
+            expected = multiscale(in_front(answers[name], mask), truth)
+            assert found[area][name]["MS-SSIM"] == pytest.approx(expected, abs=0.01)
+        assert found[area]["same"]["MS-SSIM"] == pytest.approx(1, abs=1e-3)
+
+
+def information_fidelity(picture, truth):
+    """Sheikh, Bovik (2006), in pixels, four scales, noise of variance 2."""
+    kept = there = 0.0
+    for scale in range(4):
+        width = 2 ** (4 - scale) + 1
+        window = gaussian(width, width / 5)
+        if scale:
+            picture = convolve2d(picture, window, "valid")[::2, ::2]
+            truth = convolve2d(truth, window, "valid")[::2, ::2]
+        mean, truth_mean = convolve2d(picture, window, "valid"), convolve2d(truth, window, "valid")
+        variance = np.maximum(convolve2d(picture**2, window, "valid") - mean**2, 0)
+        truth_variance = np.maximum(convolve2d(truth**2, window, "valid") - truth_mean**2, 0)
+        covariance = convolve2d(picture * truth, window, "valid") - mean * truth_mean
+        gain = np.where(truth_variance > 1e-9, covariance / np.maximum(truth_variance, 1e-9), 0)
+        noise = variance - gain * covariance
+        noise = np.where(gain < 0, variance, noise)
+        gain = np.maximum(gain, 0)
+        kept += np.log10(1 + gain**2 * truth_variance / (np.maximum(noise, 0) + 2)).sum()
+        there += np.log10(1 + truth_variance / 2).sum()
+    return kept / there
+
+
+def test_vif_is_that_of_the_paper(case, answers, found):
+    for area, mask in masks(case):
+        truth = in_front(case.truth, mask)
+        for name, picture in answers.items():
+            shown = in_front(picture, mask)
+            expected = np.mean([information_fidelity(shown[..., k], truth[..., k]) for k in range(3)])
+            assert found[area][name]["VIF"] == pytest.approx(expected, abs=2e-3)
+
+
+def test_ciede2000_is_scikit_images(case, answers, found):
+    for area, mask in masks(case):
+        for name, picture in answers.items():
+            expected = deltaE_ciede2000(rgb2lab(case.truth), rgb2lab(picture))[mask].mean()
+            assert found[area][name]["CIEDE2000"] == pytest.approx(expected, abs=0.01)
+
+
+def test_colorfulness_is_that_of_the_paper(case, answers, found):
+    for area, mask in masks(case):
+        for name, picture in answers.items():
+            red, green, blue = picture[mask].astype(float).T
+            first, second = red - green, 0.5 * (red + green) - blue
+            spread = np.sqrt(first.var() + second.var())
+            expected = spread + 0.3 * np.sqrt(first.mean() ** 2 + second.mean() ** 2)
+            assert found[area][name]["colorfulness"] == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("side", "missing"), [(176, []), (175, ["MS-SSIM"]), (41, ["MS-SSIM"]), (40, ["MS-SSIM", "VIF"])]
+)
+def test_small_pictures_lack_what_needs_many_scales(side, missing):
+    pair = draw_pair(1, side)
+    case = Case("small", pair.color, pair.lines, figure_mask(pair.color))
+    found = measure(case, {"drawing": np.repeat(pair.lines[..., None], 3, axis=2)}, CPU)
+    assert set(found["whole"]["drawing"]) == set(MEASURES) - set(missing)
+    assert list(unavailable(side)) == missing
