@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 from tiny import hints_config, make_cache, plain_config
+from torch import nn
 
 from pixelpainter.errors import DataError, TrainingError
 from pixelpainter.train import run as run_module
@@ -279,6 +280,45 @@ def test_mix_names_are_checked(tmp_path, training):
 def test_mix_decides_what_is_seen(tmp_path, training):
     run = start(tmp_path, training, dataclasses.replace(CONFIG, mix={"odd": 0.0}))
     assert {index % 2 for step in range(10) for index in run._sampler(step)} == {0}
+
+
+def test_weights_that_are_no_numbers_are_not_saved(tmp_path, training):
+    run = start(tmp_path, training)
+    with torch.no_grad():
+        next(run.state.generator.parameters())[0] = float("inf")
+    with pytest.raises(TrainingError, match="a weight of the generator is no longer a number at step 0"):
+        run.save()
+    assert checkpoints(tmp_path) == []
+
+
+def test_nothing_is_written_before_the_first_checkpoint_but_an_empty_folder(tmp_path, training):
+    start(tmp_path / "run", training)
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+@pytest.mark.filterwarnings("ignore")  # of the tracer
+def test_a_compiled_run_learns_the_same(tmp_path, training, monkeypatch):
+    """With the compiler that only traces: translating takes long, and what it makes of it is not ours to test."""
+    with_critic = dataclasses.replace(CONFIG, adversarial="hinge")
+    plain = [report.losses for report in start(tmp_path / "plain", training, with_critic)]
+    traced = []
+
+    def trace(graph, inputs):
+        traced.append(graph)
+        return graph.forward
+
+    monkeypatch.setattr(
+        nn.Module, "compile", lambda self: setattr(self, "forward", torch.compile(self.forward, backend=trace))
+    )
+    monkeypatch.setattr(run_module, "pays_compiling", lambda device, steps: True)
+    compiled = [report.losses for report in start(tmp_path / "compiled", training, with_critic)]
+    assert traced
+    for one, other in zip(plain, compiled, strict=True):
+        assert one == pytest.approx(other, rel=1e-2)
+    assert (
+        load_checkpoint(tmp_path / "compiled" / "step_00000004.pt").states["generator"].keys()
+        == weights(tmp_path / "plain").keys()
+    )
 
 
 def test_a_folder_that_cannot_be_written(tmp_path, training):

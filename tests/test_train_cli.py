@@ -14,6 +14,7 @@ from pixelpainter.cli import pictures
 from pixelpainter.cli import train as train_module
 from pixelpainter.errors import DataError
 from pixelpainter.train.checkpoint import checkpoints, load_checkpoint
+from pixelpainter.train.config import make_config
 from pixelpainter.train.processes import ALONE
 from pixelpainter.train.synthetic import write_synthetic
 
@@ -197,6 +198,71 @@ def test_a_stopped_fresh_run_says_how_to_go_on(command, no_decoding, tmp_path, m
     )
 
 
+def test_dry_run_prints_options_that_make_the_same_run(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = ("--preset", "sketch2paint", "--epochs", 3, "--attention", "--mix", "a b=2.5", "--critics", 2)
+    done = command("train", *given, "--dry-run")
+    assert (done.status, done.err) == (0, "")
+    said = done.out.splitlines()
+    for line in (
+        "--lambda-l1 100.0",
+        "--batch-size 1",
+        "--epochs 3",
+        "--load-size 286",
+        "--attention",
+        "--mix a b=2.5",
+    ):
+        assert line in said
+    again = command("train", *(part for line in said for part in line.split(" ", 1)), "--dry-run")
+    assert again.out == done.out
+    assert command("train", "--dry-run").out != done.out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_preset_reaches_the_checkpoint(command, no_decoding, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    small = ("--size", 128, "--load-size", 128, "--width", 4, "--samples", 8, "--device", "cpu")
+    done = command("train", "--preset", "character", *small, "--lambda-tv", 0.1)
+    assert done.status == 0, done.err
+    stored = load_checkpoint(tmp_path / "runs" / "pix2pix-hints" / "step_00000001.pt").config
+    assert stored == make_config(preset="character", size=128, load_size=128, width=4, samples=8, lambda_tv=0.1)
+
+
+def test_one_picture_is_enough(command, tmp_path):
+    from PIL import Image
+
+    Image.new("RGB", (128, 128), "teal").save(tmp_path / "one.png")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "one.png").rename(tmp_path / "data" / "one.png")
+    where = ("--cache", tmp_path / "cache", "--run", tmp_path / "run")
+    done = command("train", tmp_path / "data", *SMALL, "--samples", 4, "--batch-size", 2, *where)
+    assert done.status == 0, done.err
+    assert load_checkpoint(tmp_path / "run" / "step_00000002.pt").samples == 4
+
+
+def test_a_run_folder_that_cannot_be_written(command, no_decoding, tmp_path):
+    """Said at once, and not at the first checkpoint hours later."""
+    (tmp_path / "file").write_text("mine")
+    done = command("train", *SMALL, "--run", tmp_path / "file" / "run")
+    assert done.status == 1
+    assert lines(done.err)[1:] == [
+        f"error: {tmp_path}/file/run: cannot be written (Not a directory); free space or choose another --run"
+    ]
+
+
+def test_out_of_memory_names_a_smaller_batch(command, no_decoding, tmp_path, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.\nmore")
+
+    monkeypatch.setattr("pixelpainter.train.loop._step", full)
+    done = command("train", *SMALL, "--batch-size", 6, "--run", tmp_path / "run")
+    assert done.status == 1
+    last = lines(done.err)[-1]
+    assert last.startswith("error: not enough memory for --batch-size 6 at --size 128 and --width 4; ")
+    assert "try --batch-size 3," in last
+    assert list((tmp_path / "run").iterdir()) == []
+
+
 def test_init_from_the_command_line(command, no_decoding, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     options = (*SMALL, "--batch-size", 4, "--samples", 4)
@@ -207,6 +273,9 @@ def test_init_from_the_command_line(command, no_decoding, tmp_path, monkeypatch)
     done = command("train", *options, "--run", "three", "--init", "nowhere")
     assert done.status == 1
     assert lines(done.err)[-1] == "error: nowhere: no such checkpoint"
+    done = command("train", *options, "--run", "three", "--init", "model.onnx")
+    assert done.status == 1
+    assert "model.onnx: an exported model cannot be trained on; give --init the run or checkpoint" in done.err
 
 
 def test_a_size_the_network_cannot_read(command, no_decoding, tmp_path, monkeypatch):
@@ -298,11 +367,26 @@ def finish(process):
     return process.returncode, out, err
 
 
-def test_sigterm_saves_and_the_same_command_continues_to_the_same_weights(command, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    done = command("train", *long_run("whole"))
-    assert done.status == 0, done.err
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The last checkpoint of a long run that nothing stopped."""
+    folder = tmp_path_factory.mktemp("whole")
+    status, _, err = finish(start(folder, *long_run("whole")))
+    assert status == 0, err
+    return load_checkpoint(folder / "whole" / "step_00000060.pt")
 
+
+def assert_equal_ends(whole, parts):
+    for network in ("generator", "ema", "generator_optimizer"):
+        one, other = (torch.utils._pytree.tree_leaves(stored.states[network]) for stored in (whole, parts))
+        assert len(one) == len(other) > 20
+        same = [torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b for a, b in zip(one, other, strict=True)]
+        assert all(same), network
+    assert whole.metrics == parts.metrics
+    assert parts.samples == whole.samples == 120
+
+
+def test_sigterm_saves_and_the_same_command_continues_to_the_same_weights(whole, tmp_path):
     process = start(tmp_path, *long_run("parts"))
     deadline = time.monotonic() + 200
     while not list((tmp_path / "parts").glob("tensorboard/events*")):  # it trains from then on
@@ -321,9 +405,32 @@ def test_sigterm_saves_and_the_same_command_continues_to_the_same_weights(comman
     status, _, err = finish(start(tmp_path, *long_run("parts")))
     assert status == 0, err
     assert f"continues parts at step {said[1]} of 60" in err
-    whole, parts = (load_checkpoint(tmp_path / run / "step_00000060.pt") for run in ("whole", "parts"))
-    for network in ("generator", "ema"):
-        for name, value in whole.states[network].items():
-            assert torch.equal(value, parts.states[network][name]), f"{network} {name}"
-    assert whole.metrics == parts.metrics
-    assert parts.samples == whole.samples == 120
+    assert_equal_ends(whole, load_checkpoint(tmp_path / "parts" / "step_00000060.pt"))
+
+
+def test_after_kill_9_in_a_moved_folder_the_run_ends_with_the_same_weights(whole, tmp_path):
+    options = long_run("parts")
+    every = options.index("--checkpoint-every") + 1
+    options = (*options[:every], 1, *options[every + 1 :])
+    process = start(tmp_path, *options)
+    deadline = time.monotonic() + 200
+    while len(checkpoints(tmp_path / "parts")) < 2:
+        assert process.poll() is None and time.monotonic() < deadline, finish(process)
+        time.sleep(0.005)
+    process.kill()
+    assert finish(process)[0] == -signal.SIGKILL
+    stopped = load_checkpoint(checkpoints(tmp_path / "parts")[-1]).step
+    assert 0 < stopped < 60
+    with (tmp_path / "parts" / "losses.csv").open("a") as table:  # what it may have written after its last checkpoint
+        table.write(f"{stopped + 2},9,9,9,9\n")
+
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "parts").rename(tmp_path / "elsewhere" / "moved")
+    status, _, err = finish(start(tmp_path, *options[:-1], "elsewhere/moved"))
+    assert status == 0, err
+    assert f"continues elsewhere/moved at step {stopped} of 60" in err
+    assert_equal_ends(whole, load_checkpoint(tmp_path / "elsewhere" / "moved" / "step_00000060.pt"))
+    steps = [int(line.split(",")[0]) for line in (tmp_path / "elsewhere/moved/losses.csv").read_text().split()[1:]]
+    assert steps == sorted(set(steps))
+    assert stopped + 2 not in steps
+    assert not (tmp_path / "parts").exists()

@@ -204,7 +204,7 @@ def train(
         )
         if first:
             processes.wait()
-        shared = f" and {processes.count - 1} more" if processes.count > 1 else ""
+        shared = f", {processes.count} processes" if processes.count > 1 else ""
         where = f"{_device_in_words(torch, chosen)}{shared}"
         print_note(f"Training {config.system} at {config.size}x{config.size} on {where}.")
         folder = _run_folder(run or Path("runs") / config.system, fresh)

@@ -65,10 +65,11 @@ class Journal:
 
 
 def _strike_out(path: Path, step: int) -> None:
-    """Remove a table's rows after a step."""
+    """Remove a table's rows after a step, and torn ones."""
     with path.open(newline="", encoding="utf-8") as stream:
         rows = list(csv.reader(stream))
-    kept = [row for row in rows[1:] if row and row[0].isdecimal() and int(row[0]) <= step]
+    whole = (row for row in rows[1:] if len(row) == len(rows[0]) and row[0].isdecimal())
+    kept = [row for row in whole if int(row[0]) <= step]
     if len(kept) == len(rows) - 1:
         return
     with tempfile.NamedTemporaryFile(

@@ -144,6 +144,10 @@ class Run:
             self._earlier_samples = stored.samples - stored.step * self.config.batch_size
             self.messages.append(f"continues {self.folder} at step {stored.step} of {self.total_steps}")
         elif init is not None:
+            if init.suffix == ".onnx":
+                raise TrainingError(
+                    f"{init}: an exported model cannot be trained on; give --init the run or checkpoint it was made of"
+                )
             start, messages = find_checkpoint(init)
             self.messages += messages
             load_networks(self.state, start, init)

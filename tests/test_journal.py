@@ -1,0 +1,44 @@
+import csv
+
+from pixelpainter.train.journal import Journal
+
+
+def rows(path):
+    with path.open(newline="") as stream:
+        return list(csv.reader(stream))
+
+
+def test_rows_of_steps_that_will_come_again_are_struck_out(tmp_path):
+    first = Journal(tmp_path, 0)
+    for step in (10, 20, 30):
+        first.write("losses", step, {"l1": step / 7, "gan": 1.0})
+    first.write("metrics", 20, {"psnr": 12.0})
+    first.close()
+    before = (tmp_path / "metrics.csv").stat().st_mtime_ns
+    second = Journal(tmp_path, 20)
+    assert [row[0] for row in rows(tmp_path / "losses.csv")] == ["step", "10", "20", "30"]  # only when it goes on
+    second.write("losses", 25, {"l1": 0.5, "gan": 2.0})
+    second.close()
+    assert rows(tmp_path / "losses.csv") == [
+        ["step", "l1", "gan"],
+        ["10", "1.42857", "1"],
+        ["20", "2.85714", "1"],
+        ["25", "0.5", "2"],
+    ]
+    assert (tmp_path / "metrics.csv").stat().st_mtime_ns == before
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_nothing_to_write_writes_nothing(tmp_path):
+    journal = Journal(tmp_path / "run", 0)
+    journal.write("metrics", 5, {})
+    journal.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_torn_row_is_struck_out(tmp_path):
+    (tmp_path / "losses.csv").write_text("step,l1\n10,0.5\n2")
+    journal = Journal(tmp_path, 10)
+    journal.write("losses", 20, {"l1": 0.25})
+    journal.close()
+    assert rows(tmp_path / "losses.csv") == [["step", "l1"], ["10", "0.5"], ["20", "0.25"]]
