@@ -85,6 +85,8 @@ TABLE: list[Line] = [
     ("  20 random hints", "random critic", 2, None, None),
     ("  true palette", "palette critic", 2, None, None),
     ("against fp32, worst picture, dB", "worst against fp32", 1, 30, None),
+    ("  median picture, dB", "median against fp32", 1, None, None),
+    ("  the network alone, worst picture, dB", "network against fp32", 1, None, None),
     ("one forward of the network, ms", "forward ms", 1, None, 8),
     ("one picture, drawing in memory to picture, seconds", "seconds", 3, None, None),
 ]
@@ -176,6 +178,11 @@ class Findings:
         return pictures
 
 
+def network_answer(colorizer: Colorizer, case: Case) -> Picture:
+    """Return what the network alone answers without hints."""
+    return np.asarray(colorizer.colorize(Image.fromarray(case.drawing), lines="model", even=0))
+
+
 def run(arguments: argparse.Namespace, colorizer: Colorizer) -> tuple[Figures, Findings]:
     """Measure all pictures. Returns the figures of the table and those of each picture."""
     reference = Colorizer(arguments.fp32, threads=arguments.threads) if arguments.fp32 else None
@@ -184,12 +191,14 @@ def run(arguments: argparse.Namespace, colorizer: Colorizer) -> tuple[Figures, F
         pairs = [pairs[i * len(pairs) // arguments.limit] for i in range(arguments.limit)]
     findings = Findings()
     against: list[float] = []
+    alone: list[float] = []
     for number, pair in enumerate(pairs, 1):
         case = load_case(pair)
         pictures = findings.add(case, colorizer)
         if reference is not None:
             exact, _ = answers(reference, case)
             against += [metrics.psnr(picture, exact[name]) for name, picture in pictures.items()]
+            alone.append(metrics.psnr(network_answer(colorizer, case), network_answer(reference, case)))
         print(f"\r{number}/{len(pairs)}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     total = summarize(findings.rows, findings.errors)
@@ -197,6 +206,8 @@ def run(arguments: argparse.Namespace, colorizer: Colorizer) -> tuple[Figures, F
         total[f"{name} critic"] = quality_critic.accuracy(findings.small["truth"], findings.small[name])
     total["forward ms"] = forward_ms(colorizer, arguments.threads)
     total["worst against fp32"] = min(against, default=math.nan)
+    total["median against fp32"] = float(np.median(against)) if against else math.nan
+    total["network against fp32"] = min(alone, default=math.nan)
     return total, findings
 
 
