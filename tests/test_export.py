@@ -109,6 +109,32 @@ def test_fp32_answers_like_torch(name, request, pictures, tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["net.onnx"]
 
 
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+@pytest.mark.parametrize("make_config", [hints_config, plain_config])
+def test_self_attention_is_exported_and_proven(make_config, precision, tmp_path):
+    config = make_config(width=4, adversarial="none", attention=True)
+    state = make_state(config, CPU)
+    if config.system == "pix2pix":
+        shake(state.generator)
+    with torch.no_grad():
+        state.generator.attention.gain.fill_(3.0)
+        for value in state.generator.attention.query_key_value.parameters():
+            value.normal_(0, 0.5)  # so that places differ in what they look at
+    generator = state.generator.eval()
+    card = make_card(checkpoint_of(config, state), precision)
+    inputs = random_inputs(card, count=2)
+    with torch.no_grad():
+        expected = generator(*map(torch.from_numpy, inputs)).numpy()
+        generator.attention.gain.fill_(0.0)
+        without = generator(*map(torch.from_numpy, inputs)).numpy()
+        generator.attention.gain.fill_(3.0)
+    assert np.abs(expected - without).max() > 0.01
+    export(generator, checkpoint_of(config, state), card, make_cache(3, config.size), tmp_path / "net.onnx")
+    found = answers(tmp_path / "net.onnx", *inputs)
+    tolerance = {"fp32": 1e-4, "fp16": 0.02, "int8": 0.5}[precision]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance)
+
+
 def test_names_of_inputs_and_output(trained, shaken, pictures, tmp_path):
     for (generator, checkpoint), names in ((trained, ["picture", "palette"]), (shaken, ["picture"])):
         cache = make_cache(2, checkpoint.config.size)

@@ -32,6 +32,9 @@ CONFIGS = {
     "pix2pix": plain_config(),
     "hints": hints_config(adversarial="hinge", ema=0.9),
     "hints without critic": hints_config(ema=0.0, schedule="constant"),
+    "attention, two critics": hints_config(
+        adversarial="lsgan", attention=True, critics=2, schedule="linear", lambda_tv=0.1
+    ),
 }
 
 

@@ -22,16 +22,17 @@ class SelfAttention(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        inner = max(channels // 8, 1)
-        self.query_key_value = nn.Conv2d(channels, 3 * inner, 1)
-        self.out = nn.Conv2d(inner, channels, 1)
+        self.inner = max(channels // 8, 1)
+        self.query_key_value = nn.Conv2d(channels, 3 * self.inner, 1)
+        self.out = nn.Conv2d(self.inner, channels, 1)
         self.gain = nn.Parameter(torch.zeros(1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, channels, H, W) to the same shape."""
+        height, width = int(x.shape[2]), int(x.shape[3])  # plain numbers: shapes in an exported graph are then known
         # (N, 3 inner, H, W) to three of (N, 1 head, H W places, inner)
-        parts = self.query_key_value(x).flatten(2).transpose(1, 2).unsqueeze(1).chunk(3, dim=3)
-        found = functional.scaled_dot_product_attention(*parts)
-        found = found.squeeze(1).transpose(1, 2).unflatten(2, x.shape[2:])
+        joined = self.query_key_value(x).reshape(-1, 1, 3 * self.inner, height * width)
+        found = functional.scaled_dot_product_attention(*joined.transpose(2, 3).split(self.inner, dim=3))
+        found = found.transpose(2, 3).reshape(-1, self.inner, height, width)
         change: Tensor = self.gain * self.out(found)
         return x + change
