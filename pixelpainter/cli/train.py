@@ -17,8 +17,9 @@ from pixelpainter.cli.extras import require_training_packages
 from pixelpainter.cli.messages import print_note
 from pixelpainter.cli.pictures import load_training_data
 from pixelpainter.cli.training_bar import follow
+from pixelpainter.cli.training_check import print_check
 from pixelpainter.errors import TrainingError
-from pixelpainter.train.config import PresetName, make_config
+from pixelpainter.train.config import PresetName, TrainConfig, make_config
 
 if TYPE_CHECKING:
     import torch
@@ -55,6 +56,9 @@ def train(
     ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at the first unreadable picture.", rich_help_panel=DATA)
+    ] = False,
+    check_data: Annotated[
+        bool, typer.Option("--check-data", help="List what is wrong with the pictures, and end.", rich_help_panel=DATA)
     ] = False,
     preset: Annotated[
         PresetName | None,
@@ -168,6 +172,14 @@ def train(
         bool | None,
         typer.Option("--compile/--no-compile", help="Use torch.compile.  [on a GPU: yes]", rich_help_panel=HOW),
     ] = None,
+    sweep: Annotated[
+        str | None,
+        typer.Option(
+            metavar="OPTION=V1,V2,...",
+            help="A run for each value, such as lambda_l1=10,50,100, and a table.",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the options of the run in full, and end.", rich_help_panel=WHERE)
     ] = False,
@@ -180,14 +192,17 @@ def train(
     On several GPUs of one machine: torchrun --nproc-per-node 4 -m pixelpainter train ... (batch size: of all together).
     """
     of_the_place = {"data", "synthetic", "layout", "validation", "strict", "init", "run", "fresh", "cache", "device"}
-    of_the_place |= {"compiled", "dry_run"}
+    of_the_place |= {"compiled", "dry_run", "check_data", "sweep"}
     options = {name: value for name, value in locals().items() if name not in {"of_the_place", *of_the_place}}
     options["mix"] = _parse_mix(mix) if mix else None
     config = make_config(**options)
+    configs = {"": config} if sweep is None else _parse_sweep(sweep, config, fresh)
     if dry_run:
-        typer.echo("\n".join(config.to_options()))
+        typer.echo("\n\n".join("\n".join(config.to_options()) for config in configs.values()))
         return
-    require_training_packages("train", "torch", "skimage", "tensorboard")
+    if check_data:
+        raise typer.Exit(print_check(data, layout, validation))
+    require_training_packages("train", "torch", "skimage", "tensorboard", "matplotlib")
     import torch
 
     from pixelpainter.train.processes import join_processes
@@ -209,11 +224,16 @@ def train(
         print_note(f"Training {config.system} at {config.size}x{config.size} on {where}.")
         folder = _run_folder(run or Path("runs") / config.system, fresh)
         command = shlex.join(["pixelpainter", *sys.argv[1:]])
-        _finish(Run(config, folder, training, held_out, chosen, command, init, processes, compiled), fresh)
+        for name, swept in configs.items():
+            _finish(Run(swept, folder / name, training, held_out, chosen, command, init, processes, compiled), fresh)
+        if sweep is not None and first:
+            _print_sweep(folder, list(configs))
 
 
 def _finish(started: Run, fresh: bool) -> None:
-    """Train a run to its end, or until it is stopped, and say how to go on."""
+    """Train a run to its end, or until it is stopped, plot how it went, and say how to go on."""
+    from pixelpainter.train.plots import save_plots
+
     folder = shlex.quote(str(started.folder))
     for message in started.messages:
         print_note(message)
@@ -224,6 +244,8 @@ def _finish(started: Run, fresh: bool) -> None:
         )
         return
     follow(started)
+    if started.processes.rank == 0:
+        save_plots(started.folder, started.config.size)
     if started.state.step < started.total_steps:
         how = f"To continue, give --run {folder} without --fresh." if fresh else "The same command continues."
         print_note(f"Stopped and saved at step {started.state.step}. {how}")
@@ -236,6 +258,25 @@ def _silence() -> Iterator[None]:
     """Keep a process that is not the first one from saying the same once more; errors are said outside."""
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stderr(nowhere):
         yield
+
+
+def _parse_sweep(text: str, config: TrainConfig, fresh: bool) -> dict[str, TrainConfig]:
+    from pixelpainter.train.sweep import parse_sweep
+
+    if fresh:
+        raise typer.BadParameter("a sweep starts over in another --run folder", param_hint="--fresh")
+    try:
+        return parse_sweep(text, config)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--sweep") from error
+
+
+def _print_sweep(folder: Path, names: list[str]) -> None:
+    from pixelpainter.train.sweep import save_rows, sweep_rows, text_table
+
+    rows = sweep_rows(folder, names)
+    typer.echo(text_table(rows))
+    print_note(f"The table is in {save_rows(rows, folder)}.")
 
 
 def _parse_mix(items: list[str]) -> dict[str, float]:

@@ -71,6 +71,17 @@ def find_training_data(
     return sorted(train, key=_by_name), sorted(held_out, key=_by_name)
 
 
+def find_lone_drawings(data: Sequence[Path], pairs: Sequence[Pair]) -> list[tuple[str, Location]]:
+    """Return name and place of the drawings below ``lines/`` or ``sketch/`` that belong to none of the pairs."""
+    used = {pair.lines for pair in pairs}
+    return [
+        (f"{name}/{_without_suffix(path)}", place)
+        for name, root in _name_roots(data)
+        for path, place in _list(root).items()
+        if place not in used and any(folder in LINE_FOLDERS for folder in _folders(path))
+    ]
+
+
 def split_validation(pairs: Sequence[Pair], fraction: float = 0.05) -> tuple[list[Pair], list[Pair]]:
     """Split pairs into training and validation by a hash of their names.
 
