@@ -206,6 +206,13 @@ def test_a_torn_newest_checkpoint_costs_only_its_steps(tmp_path, training):
     assert_same_weights(expected, weights(tmp_path))
 
 
+def test_what_a_killed_run_was_writing_goes(tmp_path, training):
+    (tmp_path / ".half.part").write_bytes(b"torn")
+    (tmp_path / "notes.part").write_text("mine")
+    start(tmp_path, training)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.part"]
+
+
 def test_only_the_newest_checkpoints_stay(tmp_path, training):
     list(start(tmp_path, training, dataclasses.replace(CONFIG, epochs=4, keep=2)))
     assert [path.name for path in checkpoints(tmp_path)] == ["step_00000006.pt", "step_00000008.pt"]

@@ -285,9 +285,14 @@ def load_generator(path: Path) -> tuple[torch.nn.Module, Checkpoint, list[str]]:
 
 
 def _check_writable(folder: Path) -> None:
-    """Raise TrainingError if nothing can be written into a run's folder; make the folder if need be."""
+    """Raise TrainingError if nothing can be written into a run's folder; make the folder if need be.
+
+    What a killed run was just writing goes: it would take up the room of a checkpoint for ever.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        for part in folder.glob(".*.part"):
+            part.unlink(missing_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:

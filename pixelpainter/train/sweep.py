@@ -7,7 +7,7 @@ import dataclasses
 import io
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from pixelpainter.errors import TrainingError
 from pixelpainter.train.config import TrainConfig
@@ -37,7 +37,7 @@ def parse_sweep(text: str, config: TrainConfig) -> dict[str, TrainConfig]:
     known = [field.name for field in dataclasses.fields(TrainConfig) if field.name not in _FIXED]
     if not equals or name not in known:
         raise ValueError(f"{text!r}: write OPTION=VALUE,VALUE,... with one of {', '.join(known)}")
-    kind = type(getattr(config, name))
+    kind = get_type_hints(TrainConfig)[name]
     configs: dict[str, TrainConfig] = {}
     for word in values.split(","):
         value = _read(word.strip(), kind)
@@ -49,8 +49,10 @@ def parse_sweep(text: str, config: TrainConfig) -> dict[str, TrainConfig]:
     return configs
 
 
-def _read(word: str, kind: type) -> Any:
-    """Return a word as a value of a kind; None where it is none."""
+def _read(word: str, kind: Any) -> Any:
+    """Return a word as a value of a kind, which may be a choice of words; None where it is none."""
+    if get_args(kind):
+        return word if word in get_args(kind) else None
     if kind is bool:
         return {"yes": True, "true": True, "no": False, "false": False}.get(word.lower())
     try:
