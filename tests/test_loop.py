@@ -1,3 +1,4 @@
+import contextlib
 import copy
 import dataclasses
 import math
@@ -10,8 +11,17 @@ from torch import nn
 from pixelpainter.errors import TrainingError
 from pixelpainter.nets.pix2pix import PatchCritic
 from pixelpainter.systems import SYSTEMS
+from pixelpainter.train import loop
 from pixelpainter.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from pixelpainter.train.loop import average_weight, learning_rate, make_state, pays_bf16, pays_compiling, train
+from pixelpainter.train.loop import (
+    average_weight,
+    learning_rate,
+    make_state,
+    number_format,
+    pays_bf16,
+    pays_compiling,
+    train,
+)
 from pixelpainter.train.objectives import ReconstructAndFool, fooling_loss
 
 CPU = torch.device("cpu")
@@ -117,7 +127,7 @@ def test_the_seed_alone_decides_the_first_weights(name):
 
 def test_parts_of_a_state():
     with_all = make_state(CONFIGS["hints"], CPU)
-    assert all(with_all.parts().values())
+    assert [name for name, part in with_all.parts().items() if part is None] == ["scaler"]  # that is for float16
     assert with_all.inference_generator is with_all.ema
     without = make_state(CONFIGS["hints without critic"], CPU)
     assert (without.critic, without.critic_optimizer, without.ema) == (None, None, None)
@@ -296,3 +306,62 @@ def test_the_loop_takes_any_objective(monkeypatch):
     assert losses[-1] < losses[0] - 0.1
     assert not isinstance(Whitening(), ReconstructAndFool)
     assert isinstance(make_state(config, CPU).generator, nn.Module)
+
+
+# float16, for GPUs that have no bf16
+
+
+@pytest.fixture
+def in_float16(monkeypatch):
+    """Losses are scaled as for float16; the arithmetic itself takes minutes in float16 on a CPU, and is left as it is."""
+    monkeypatch.setattr(loop, "number_format", lambda device: torch.float16)
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())
+
+
+def test_a_resumed_run_in_float16_equals_the_uninterrupted_one(in_float16, tmp_path):
+    config = hints_config(adversarial="hinge")
+    whole, parts = make_state(config, CPU), make_state(config, CPU)
+    whole.scaler.load_state_dict({**whole.scaler.state_dict(), "growth_interval": 2})
+    parts.scaler.load_state_dict(whole.scaler.state_dict())
+    run_steps(whole, config, 6)
+    run_steps(parts, config, 3)
+    assert parts.scaler.get_scale() != make_state(config, CPU).scaler.get_scale()
+    again = make_state(config, CPU)
+    again.load(copy.deepcopy(parts.state_dicts()), 3)
+    run_steps(again, config, 6)
+    assert_equal_states(whole, again)
+
+
+def test_an_overflow_in_float16_leaves_the_step_out_and_scales_less(in_float16):
+    config = hints_config(ema=0.0)
+    state = make_state(config, CPU)
+    before, scale = copy.deepcopy(state.generator.state_dict()), 2.0**60
+    state.scaler.load_state_dict({**state.scaler.state_dict(), "scale": scale})
+    run_steps(state, config, 1)
+    assert all(torch.equal(value, before[name]) for name, value in state.generator.named_parameters())
+    assert state.scaler.get_scale() == scale / 2
+
+
+def test_a_run_goes_on_in_other_numbers(monkeypatch):
+    """A run begun on a CPU can be finished on a T4, and the other way round."""
+    config = hints_config()
+    begun = make_state(config, CPU)
+    run_steps(begun, config, 1)
+    monkeypatch.setattr(loop, "number_format", lambda device: torch.float16)
+    halves = make_state(config, CPU)
+    halves.load(begun.state_dicts(), 1)
+    without = begun.state_dicts()
+    del without["scaler"]  # older checkpoints
+    halves.load(without, 1)
+    monkeypatch.undo()
+    make_state(config, CPU).load(halves.state_dicts(), 1)
+
+
+@pytest.mark.parametrize(
+    ("capability", "has_bf16", "expected"),
+    [((9, 0), True, torch.bfloat16), ((7, 5), False, torch.float16), ((6, 0), False, torch.float32)],
+)
+def test_numbers_by_gpu(monkeypatch, capability, has_bf16, expected):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: has_bf16)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert number_format(torch.device("cuda")) == expected

@@ -303,9 +303,9 @@ def _device(name: str) -> torch.device:
 
 
 def _device_in_words(torch: Any, device: torch.device) -> str:
-    from pixelpainter.train.loop import pays_bf16
+    from pixelpainter.train.loop import number_format
 
-    numbers = "bfloat16" if pays_bf16(device) else "float32"
+    numbers = str(number_format(device)).removeprefix("torch.")
     where = (
         torch.cuda.get_device_name(device) if device.type == "cuda" else f"the CPU, {torch.get_num_threads()} threads"
     )

@@ -34,7 +34,8 @@ class Checkpoint:
         step: steps done.
         samples: training samples seen by these weights, earlier runs they started from included.
         metrics: validation figures by name.
-        states: state dicts by name: generator, ema, critic, generator_optimizer, critic_optimizer (None where unused).
+        states: state dicts by name: generator, ema, critic, generator_optimizer, critic_optimizer, scaler (None where
+            unused).
     """
 
     config: TrainConfig

@@ -30,13 +30,14 @@ AHEAD = 2  # batches made while the GPU trains, each by a thread of its own
 
 @dataclass
 class State:
-    """What a run changes: networks, their averages, optimizers, and the number of steps done."""
+    """What a run changes: networks, their averages, optimizers, the scale of float16 losses, and the steps done."""
 
     generator: nn.Module
     ema: nn.Module | None
     critic: nn.Module | None
     generator_optimizer: torch.optim.Optimizer
     critic_optimizer: torch.optim.Optimizer | None
+    scaler: torch.amp.GradScaler | None = None
     step: int = 0
 
     @property
@@ -52,6 +53,7 @@ class State:
             "critic": self.critic,
             "generator_optimizer": self.generator_optimizer,
             "critic_optimizer": self.critic_optimizer,
+            "scaler": self.scaler,
         }
 
     def state_dicts(self) -> dict[str, dict[str, Any] | None]:
@@ -72,7 +74,7 @@ class State:
         """Continue from stored state dicts. Raises TrainingError when they are of other networks."""
         for name, part in self.parts().items():
             stored = states.get(name)
-            if part is None:
+            if part is None or (name == "scaler" and not stored):  # it was trained elsewhere, in other numbers
                 continue
             if stored is None:
                 raise TrainingError(f"the checkpoint holds no {name}; start over with --fresh")
@@ -119,6 +121,7 @@ def make_state(config: TrainConfig, device: torch.device, processes: Processes =
         critic=critic,
         generator_optimizer=optimizer(generator),
         critic_optimizer=None if critic is None else optimizer(critic),
+        scaler=torch.amp.GradScaler(device.type) if number_format(device) == torch.float16 else None,
     )
 
 
@@ -165,6 +168,15 @@ def pays_bf16(device: torch.device) -> bool:
     return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
+def number_format(device: torch.device) -> torch.dtype:
+    """Return the numbers that networks are fastest in on the device; their weights are float32 in any case."""
+    if pays_bf16(device):
+        return torch.bfloat16
+    # A T4 or V100 has float16 in hardware, but not bf16; before them float16 was no faster.
+    halves = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (7, 0)
+    return torch.float16 if halves else torch.float32
+
+
 def pays_compiling(device: torch.device, steps: int) -> bool:
     """Return whether a run of this many steps is faster with torch.compile, the time for compiling included."""
     if device.type != "cuda" or steps < COMPILING_PAYS_FROM:
@@ -193,7 +205,8 @@ def train(
         processes: those that share each step; every one makes its part of the batch.
     """
     objective = SYSTEMS[config.system].make_objective(config)
-    autocast = partial(torch.autocast, device.type, torch.bfloat16, enabled=pays_bf16(device))
+    numbers = number_format(device)
+    autocast = partial(torch.autocast, device.type, numbers, enabled=numbers != torch.float32)
     engines = _engines(state, device, processes)
     purpose = f"dropout of {processes.rank}" if processes.rank else "dropout"
     for batch in _ahead(make_batch, range(state.step, total_steps), device):
@@ -264,8 +277,8 @@ def _step(
 ) -> dict[str, Tensor]:
     """Update critic and generator once; the generator runs forward once for both.
 
-    Each network runs in an autocast block of its own: leaving it drops the cached bf16 weights, which are stale after
-    an update.
+    Each network runs in an autocast block of its own: leaving it drops the cached weights in bf16 or float16, which are
+    stale after an update.
     """
     engines.generator.train()
     with autocast():
@@ -275,20 +288,29 @@ def _step(
         engines.critic.train()
         with autocast():
             critic_terms = objective.critic_terms(fake.detach(), batch, engines.critic)
-        _update(state.critic_optimizer, critic_terms, rate)
+        _update(state.critic_optimizer, critic_terms, rate, state.scaler)
         terms |= {f"critic_{name}": value.detach() for name, value in critic_terms.items()}
         state.critic.requires_grad_(False)  # spares the critic's weight gradients in the generator's backward pass
     with autocast():
         generator_terms = objective.generator_terms(fake, batch, state.critic)
-    _update(state.generator_optimizer, generator_terms, rate)
+    _update(state.generator_optimizer, generator_terms, rate, state.scaler)
+    if state.scaler is not None:
+        state.scaler.update()
     if state.critic is not None:
         state.critic.requires_grad_(True)
     return terms | {name: value.detach() for name, value in generator_terms.items()}
 
 
-def _update(optimizer: torch.optim.Optimizer, terms: dict[str, Tensor], rate: float) -> None:
+def _update(
+    optimizer: torch.optim.Optimizer, terms: dict[str, Tensor], rate: float, scaler: torch.amp.GradScaler | None
+) -> None:
     for group in optimizer.param_groups:
         group["lr"] = rate
     optimizer.zero_grad(set_to_none=True)
-    torch.stack(list(terms.values())).sum().backward()
-    optimizer.step()
+    loss = torch.stack(list(terms.values())).sum()
+    if scaler is None:
+        loss.backward()
+        optimizer.step()
+    else:  # small gradients would vanish in float16; a step whose gradients overflow is left out
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
