@@ -2,6 +2,7 @@ import contextlib
 import copy
 import dataclasses
 import math
+import threading
 
 import pytest
 import torch
@@ -22,7 +23,7 @@ from pixelpainter.train.loop import (
     pays_compiling,
     train,
 )
-from pixelpainter.train.objectives import ReconstructAndFool, fooling_loss
+from pixelpainter.train.objectives import Batch, ReconstructAndFool, fooling_loss
 
 CPU = torch.device("cpu")
 
@@ -306,6 +307,60 @@ def test_the_loop_takes_any_objective(monkeypatch):
     assert losses[-1] < losses[0] - 0.1
     assert not isinstance(Whitening(), ReconstructAndFool)
     assert isinstance(make_state(config, CPU).generator, nn.Module)
+
+
+class FakeStream:
+    """Stands for a CUDA stream; remembers what waited on it."""
+
+    def __init__(self, device=None):
+        self.waited = []
+
+    def record_event(self):
+        return f"event {id(self)}"
+
+    def wait_event(self, event):
+        self.waited.append(event)
+
+
+class FakeTensor:
+    def __init__(self, step):
+        self.step, self.streams = step, []
+
+    def record_stream(self, stream):
+        self.streams.append(stream)
+
+
+def test_on_a_gpu_batches_are_made_ahead_in_threads_and_come_in_order(monkeypatch):
+    """The order of things alone, with no GPU: each batch is waited for, and its memory kept for the training."""
+    training = FakeStream()
+    monkeypatch.setattr(torch.cuda, "Stream", FakeStream)
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: contextlib.nullcontext())
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: training)
+    made, threads = [], set()
+
+    def make(step):
+        made.append(step)
+        threads.add(threading.current_thread())
+        return Batch(picture=FakeTensor(step), palette=None, truth=FakeTensor(step))
+
+    batches = loop._ahead(make, range(3, 9), torch.device("cuda"))
+    for step in range(3, 6):
+        batch = next(batches)
+        assert (batch.picture.step, batch.truth.step) == (step, step)
+        assert batch.picture.streams == batch.truth.streams == [training]
+        assert len(training.waited) == step - 2
+        assert max(made) <= step + loop.AHEAD
+    assert threading.current_thread() not in threads
+    batches.close()
+    assert not any(thread.is_alive() for thread in threads)
+    assert [batch.picture.step for batch in loop._ahead(make, range(4), torch.device("cuda"))] == [0, 1, 2, 3]
+
+
+def test_an_error_while_a_batch_is_made_ahead_comes_out(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "Stream", FakeStream)
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: contextlib.nullcontext())
+    with pytest.raises(ZeroDivisionError):
+        next(loop._ahead(lambda step: 1 / 0, range(5), torch.device("cuda")))
 
 
 # float16, for GPUs that have no bf16

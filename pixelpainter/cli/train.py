@@ -62,7 +62,12 @@ def train(
     ] = False,
     preset: Annotated[
         PresetName | None,
-        typer.Option(help="A recipe by name; options given beside it win. See --dry-run.", rich_help_panel=WHAT),
+        typer.Option(
+            metavar="NAME",
+            help="A recipe: pixelpainter, sketch2paint, mun, bundled-128, bundled-256 or character. "
+            "Options given beside it win; --dry-run prints what it is.",
+            rich_help_panel=WHAT,
+        ),
     ] = None,
     system: Annotated[
         SystemName | None, typer.Option(help="Which network and losses.  [pix2pix]", rich_help_panel=WHAT)
@@ -77,7 +82,7 @@ def train(
     attention: Annotated[
         bool | None,
         typer.Option(
-            "--attention/--no-attention", help="Self-attention at 1/8 of the size.  [no]", rich_help_panel=WHAT
+            "--attention/--no-attention", help="Self-attention at 1/8 of the size; default: no.", rich_help_panel=WHAT
         ),
     ] = None,
     adversarial: Annotated[
@@ -170,7 +175,9 @@ def train(
     device: Annotated[Literal["auto", "cuda", "cpu"], typer.Option(rich_help_panel=WHERE)] = "auto",
     compiled: Annotated[
         bool | None,
-        typer.Option("--compile/--no-compile", help="Use torch.compile.  [on a GPU: yes]", rich_help_panel=HOW),
+        typer.Option(
+            "--compile/--no-compile", help="With torch.compile; default: long runs on a GPU.", rich_help_panel=HOW
+        ),
     ] = None,
     sweep: Annotated[
         str | None,
@@ -189,7 +196,7 @@ def train(
     DATA holds joined pictures (color beside sketch), or color/ with lines/ (or sketch/), or just color pictures, whose
     lines are then extracted. Run it again to continue after a stop. Then: pixelpainter export RUN.
 
-    On several GPUs of one machine: torchrun --nproc-per-node 4 -m pixelpainter train ... (batch size: of all together).
+    On 4 GPUs of one machine: torchrun --nproc-per-node 4 -m -- pixelpainter train ... (--batch-size: of all together).
     """
     of_the_place = {"data", "synthetic", "layout", "validation", "strict", "init", "run", "fresh", "cache", "device"}
     of_the_place |= {"compiled", "dry_run", "check_data", "sweep"}
