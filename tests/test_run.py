@@ -11,6 +11,8 @@ from tiny import hints_config, make_cache, plain_config
 from torch import nn
 
 from pixelpainter.errors import DataError, TrainingError
+from pixelpainter.systems import SYSTEMS
+from pixelpainter.train import health
 from pixelpainter.train import run as run_module
 from pixelpainter.train.checkpoint import BEST, checkpoints, load_checkpoint
 from pixelpainter.train.loop import make_state, train
@@ -287,6 +289,29 @@ def test_mix_names_are_checked(tmp_path, training):
 def test_mix_decides_what_is_seen(tmp_path, training):
     run = start(tmp_path, training, dataclasses.replace(CONFIG, mix={"odd": 0.0}))
     assert {index % 2 for step in range(10) for index in run._sampler(step)} == {0}
+
+
+def test_a_critic_that_has_won_ends_the_run(tmp_path, training, monkeypatch):
+    """It is looked at each time losses are logged; the last checkpoint stays."""
+    monkeypatch.setattr(health, "PATIENCE_STEPS", 2)
+    config = dataclasses.replace(CONFIG, adversarial="hinge", epochs=9)
+    run = start(tmp_path, training, config)
+
+    class Objective:
+        uses_critic = True
+
+        def critic_terms(self, fake, batch, critic):
+            zero = 0 * critic(batch.drawing, fake).mean()
+            return {"real": zero + 1e-6, "fake": zero}
+
+        def generator_terms(self, fake, batch, critic):
+            return {"l1": fake.abs().mean()}
+
+    row = dataclasses.replace(SYSTEMS[config.system], make_objective=lambda config: Objective())
+    monkeypatch.setitem(SYSTEMS, config.system, row)
+    with pytest.raises(TrainingError, match=r"the critic has collapsed: its loss is below 0.0001 since step 2,"):
+        list(run)
+    assert [path.name for path in checkpoints(tmp_path)] == ["step_00000002.pt"]
 
 
 def test_weights_that_are_no_numbers_are_not_saved(tmp_path, training):
