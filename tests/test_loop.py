@@ -14,15 +14,8 @@ from pixelpainter.nets.pix2pix import PatchCritic
 from pixelpainter.systems import SYSTEMS
 from pixelpainter.train import loop
 from pixelpainter.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from pixelpainter.train.loop import (
-    average_weight,
-    learning_rate,
-    make_state,
-    number_format,
-    pays_bf16,
-    pays_compiling,
-    train,
-)
+from pixelpainter.train.fast import number_format, pays_bf16, pays_compiling
+from pixelpainter.train.loop import average_weight, learning_rate, make_state, train
 from pixelpainter.train.objectives import Batch, ReconstructAndFool, fooling_loss
 
 CPU = torch.device("cpu")

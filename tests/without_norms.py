@@ -7,7 +7,7 @@ from torch import nn
 from pixelpainter.cli import main
 from pixelpainter.nets.pix2pix import PatchCritic
 from pixelpainter.systems import SYSTEMS
-from pixelpainter.train import loop
+from pixelpainter.train import fast
 
 
 def small_generator(config):
@@ -23,7 +23,7 @@ SYSTEMS["pix2pix"] = dataclasses.replace(
     make_generator=small_generator,
     make_critic=lambda config: PatchCritic(width=4, spectral=True),
 )
-loop.pays_bf16 = lambda device: False
+fast.pays_bf16 = lambda device: False
 
 if __name__ == "__main__":
     main()

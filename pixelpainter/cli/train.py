@@ -310,7 +310,7 @@ def _device(name: str) -> torch.device:
 
 
 def _device_in_words(torch: Any, device: torch.device) -> str:
-    from pixelpainter.train.loop import number_format
+    from pixelpainter.train.fast import number_format
 
     numbers = str(number_format(device)).removeprefix("torch.")
     where = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 import itertools
 import math
 from collections import deque
@@ -20,11 +19,11 @@ from torch.nn.parallel import DistributedDataParallel
 from pixelpainter.errors import TrainingError
 from pixelpainter.systems import SYSTEMS
 from pixelpainter.train.config import TrainConfig
+from pixelpainter.train.fast import number_format
 from pixelpainter.train.objectives import Batch, Objective
 from pixelpainter.train.processes import ALONE, Processes
 from pixelpainter.train.sampling import step_generator
 
-COMPILING_PAYS_FROM = 2000  # steps: translating takes a minute or two
 AHEAD = 2  # batches made while the GPU trains, each by a thread of its own
 
 
@@ -159,30 +158,6 @@ def learning_rate(config: TrainConfig, step: int, total_steps: int) -> float:
     done = min(step / total_steps, 1.0)
     share = {"constant": 1.0, "linear": min(2 - 2 * done, 1.0), "cosine": 0.5 * (1 + math.cos(math.pi * done))}
     return config.learning_rate * share[config.schedule]
-
-
-def pays_bf16(device: torch.device) -> bool:
-    """Return whether bf16 arithmetic is faster than float32 on the device."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-
-
-def number_format(device: torch.device) -> torch.dtype:
-    """Return the numbers that networks are fastest in on the device; their weights are float32 in any case."""
-    if pays_bf16(device):
-        return torch.bfloat16
-    # A T4 or V100 has float16 in hardware, but not bf16; before them float16 was no faster.
-    halves = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (7, 0)
-    return torch.float16 if halves else torch.float32
-
-
-def pays_compiling(device: torch.device, steps: int) -> bool:
-    """Return whether a run of this many steps is faster with torch.compile, the time for compiling included."""
-    if device.type != "cuda" or steps < COMPILING_PAYS_FROM:
-        return False
-    # What compiles for a GPU is Triton, which wants a GPU not older than 2017 and does not come to every system.
-    return importlib.util.find_spec("triton") is not None and torch.cuda.get_device_capability(device) >= (7, 0)
 
 
 def train(

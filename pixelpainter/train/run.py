@@ -29,9 +29,10 @@ from pixelpainter.train.checkpoint import (
     save_checkpoint,
 )
 from pixelpainter.train.config import TrainConfig
+from pixelpainter.train.fast import compile_networks, pays_compiling
 from pixelpainter.train.health import Health, memory_in_words
 from pixelpainter.train.journal import Journal
-from pixelpainter.train.loop import State, make_state, pays_compiling, train
+from pixelpainter.train.loop import State, make_state, train
 from pixelpainter.train.objectives import Batch
 from pixelpainter.train.perceptual import load_features
 from pixelpainter.train.processes import ALONE, Processes
@@ -123,9 +124,8 @@ class Run:
         if processes.rank == 0:
             _check_writable(folder)
         if pays_compiling(device, self.total_steps - self.state.step) if compiled is None else compiled:
-            self.state.generator.compile()
-            if self.state.critic is not None:
-                self.state.critic.compile()
+            networks = (self.state.generator, self.state.critic)
+            compile_networks((each for each in networks if each is not None), must=compiled is not None)
 
     def _continue_or_start(self, init: Path | None) -> None:
         if any(self.folder.glob("step_*.pt")):

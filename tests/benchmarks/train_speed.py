@@ -25,7 +25,8 @@ from torch.nn import functional
 from pixelpainter.card import SystemName
 from pixelpainter.systems import SYSTEMS
 from pixelpainter.train.config import TrainConfig, make_config
-from pixelpainter.train.loop import make_state, pays_bf16, train
+from pixelpainter.train.fast import compile_networks, pays_bf16
+from pixelpainter.train.loop import make_state, train
 from pixelpainter.train.objectives import Batch
 
 BARS = {"cpu": 1.8, "cuda": 4.0}
@@ -110,9 +111,7 @@ def measure(system: SystemName, arguments: argparse.Namespace, device: torch.dev
     batch, textbook = make_batch(config, device), Textbook(config, device)
     state = make_state(config, device)
     if arguments.compile:
-        state.generator.compile()
-        if state.critic is not None:
-            state.critic.compile()
+        compile_networks((each for each in (state.generator, state.critic) if each is not None), must=True)
     last = batch.picture.contiguous(memory_format=torch.channels_last)  # as `BatchMaker` makes it
     ours = train(state, config, lambda step: Batch(last, batch.palette, batch.truth), 10**9, device)
     steps: dict[str, Callable[[], object]] = {"textbook": lambda: textbook.step(batch), "ours": lambda: next(ours)}

@@ -1,0 +1,49 @@
+"""What is fastest on a device: which numbers to calculate in, and whether compiling the networks pays."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+COMPILING_PAYS_FROM = 2000  # steps: translating takes a minute or two
+
+
+def pays_bf16(device: torch.device) -> bool:
+    """Return whether bf16 arithmetic is faster than float32 on the device."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def number_format(device: torch.device) -> torch.dtype:
+    """Return the numbers that networks are fastest in on the device; their weights are float32 in any case."""
+    if pays_bf16(device):
+        return torch.bfloat16
+    # A T4 or V100 has float16 in hardware, but not bf16; before them float16 was no faster.
+    halves = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (7, 0)
+    return torch.float16 if halves else torch.float32
+
+
+def pays_compiling(device: torch.device, steps: int) -> bool:
+    """Return whether a run of this many steps is faster with torch.compile, the time for compiling included."""
+    if device.type != "cuda" or steps < COMPILING_PAYS_FROM:
+        return False
+    # What compiles for a GPU is Triton, which wants a GPU not older than 2017 and does not come to every system.
+    return importlib.util.find_spec("triton") is not None and torch.cuda.get_device_capability(device) >= (7, 0)
+
+
+def compile_networks(networks: Iterable[nn.Module], must: bool) -> None:
+    """Have torch.compile translate the networks at their first use.
+
+    Args:
+        networks: changed in place; names and weights stay as they are.
+        must: fail where it does not work, as where there is no C compiler; else they then run as they are.
+    """
+    import torch._dynamo  # loads slowly
+
+    torch._dynamo.config.suppress_errors = not must
+    for network in networks:
+        network.compile()
