@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 Curves = dict[str, list[tuple[int, float]]]  # name -> (step, value)
 
 LOSSES, METRICS, PROGRESS = "losses.png", "metrics.png", "progress.png"
-BASELINE = "psnr_baseline_"
-PANELS = {"psnr_": "PSNR inside the figure, dB", "ssim_": "SSIM inside the figure", "colorfulness_": "colorfulness, 1 = the truth's"}
+PANELS = {
+    "psnr_": "PSNR inside the figure, dB",
+    "ssim_": "SSIM inside the figure",
+    "colorfulness_": "colorfulness / true one",
+}
 STEPS_SHOWN, PICTURES_SHOWN, CELL, LABEL = 6, 4, 160, 16  # of progress.png; the last two in pixels
 
 
