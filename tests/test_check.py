@@ -107,6 +107,13 @@ def test_mismatched(data):
     assert found(data) == [("mismatched", name(3)), ("mismatched", name(8))]
 
 
+def test_mismatched_among_few(tmp_path):
+    """Too few to hold a drawing against other pictures."""
+    write_synthetic(tmp_path / "data", 4, side=96)
+    Image.open(drawings(tmp_path / "data")[2]).rotate(180).save(drawings(tmp_path / "data")[2])
+    assert found(tmp_path / "data") == [("mismatched", name(2))]
+
+
 def test_all_mismatched(data):
     """Where everything is wrong, nothing is unusual."""
     files = drawings(data)

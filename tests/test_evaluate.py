@@ -16,6 +16,7 @@ from pixelpainter.errors import DataError
 from pixelpainter.evaluate import perceptual
 from pixelpainter.evaluate.cases import ANSWERS, Asker, load_case, true_hints
 from pixelpainter.evaluate.perceptual import Networks
+from pixelpainter.evaluate.report import record
 from pixelpainter.evaluate.run import evaluate
 from pixelpainter.evaluate.sheet import CAPTION, CELL, GAP
 from pixelpainter.metrics import psnr
@@ -97,6 +98,14 @@ def test_the_networks_own_answer(tmp_path, pairs, size):
     assert psnr(copied, np.repeat(case.drawing[..., None], 3, axis=2)) > (100 if size == SIZE else 14)
 
 
+def test_the_networks_lines_survive_shrinking(tmp_path, pairs):
+    case = load_case(pairs[0], SIZE // 2)
+    copied = Asker(Colorizer(save_copy_model(tmp_path / "copy.onnx"))).answers(case)["network"]
+    smooth = case.drawing.astype(float)
+    smooth = (4 * smooth + sum(np.roll(smooth, way, axis) for way in (-1, 1) for axis in (0, 1))) / 8
+    assert np.corrcoef(copied[..., 0].ravel(), smooth.ravel())[0, 1] > 0.99
+
+
 def test_the_composite_is_what_colorize_gives(tmp_path, pairs):
     colorizer = Colorizer(save_plain_model(tmp_path / "plain.onnx"))
     case = load_case(pairs[0], 96)
@@ -174,7 +183,14 @@ def test_the_networks_are_asked_inside_the_figure_and_on_the_whole_page(found, p
     expected = np.abs(255.0 - case.truth)
     assert figures["whole"]["white"]["LPIPS"] == pytest.approx(expected.mean(), rel=1e-5)
     assert figures["figure"]["white"]["LPIPS"] == pytest.approx(np.where(case.figure[..., None], expected, 0).mean())
-    assert found.figures["figure"]["mean"]["FID"] < found.figures["figure"]["gray"]["FID"]
+    features = {"whole": [], "figure": []}
+    for pair in pairs:
+        one = load_case(pair, 64)
+        features["whole"].append(one.truth.mean(axis=(0, 1)))
+        features["figure"].append(np.where(one.figure[..., None], one.truth, 255).mean(axis=(0, 1)))
+    for area, rows in features.items():  # white pages have no variance
+        expected = ((np.mean(rows, axis=0) - 255) ** 2).sum() + np.trace(np.cov(rows, rowvar=False))
+        assert found.figures[area]["white"]["FID"] == pytest.approx(expected, rel=1e-4)
     assert "FID" not in figures["figure"]["mean"]
 
 
@@ -201,6 +217,14 @@ def test_pictures_that_cannot_be_used_are_left_out(tmp_path, plain_model):
     found = evaluate(asker, find_pairs([tmp_path / "drawn"]), 64, Networks(), CPU)
     assert len(found.pictures) == 1
     assert len(found.left_out) == 1 and "a blank page" in found.left_out[0]
+
+
+def test_json_has_none_for_what_is_no_number(plain_model, pairs):
+    colorizer = Colorizer(plain_model)
+    one = evaluate(Asker(colorizer), pairs[:1], 64, Networks(features=Means()), CPU)
+    written = record(colorizer, one, ["protocol"])
+    assert written["figures"]["whole"]["composite"]["FID"] is None
+    assert json.dumps(written, allow_nan=False)
 
 
 # the command
@@ -248,13 +272,13 @@ def test_the_table_says_what_its_numbers_are(command, data, plain_model, no_netw
 def test_json_is_all_of_stdout(command, data, plain_model):
     done = command("evaluate", plain_model, data, "--json", "--no-download")
     assert done.status == 0, done.err
-    record = json.loads(done.out)
-    assert record["pictures"] == 3 and record["size"] == SIZE
-    assert len(record["model_sha256"]) == 64
-    assert {"torch", "torchmetrics", "pixelpainter"} <= set(record["versions"])
-    assert list(record["unavailable"]) == ["MS-SSIM", "LPIPS", "FID"]
-    assert set(record["figures"]) == {"figure", "whole"}
-    assert record["figures"]["figure"]["truth"]["colorfulness"] > 0
+    written = json.loads(done.out)
+    assert written["pictures"] == 3 and written["size"] == SIZE
+    assert len(written["model_sha256"]) == 64
+    assert {"torch", "torchmetrics", "pixelpainter"} <= set(written["versions"])
+    assert list(written["unavailable"]) == ["MS-SSIM", "LPIPS", "FID"]
+    assert set(written["figures"]) == {"figure", "whole"}
+    assert written["figures"]["figure"]["truth"]["colorfulness"] > 0
     assert "NaN" not in done.out and "Infinity" not in done.out
 
 
