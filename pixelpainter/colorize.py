@@ -29,6 +29,8 @@ from pixelpainter.settings import Settings
 if TYPE_CHECKING:
     from pixelpainter.layers.stack import Layer
     from pixelpainter.palette import Swatch
+    from pixelpainter.places import Places
+    from pixelpainter.reference import Reference
     from pixelpainter.strokes import Strokes
 
 __all__ = ["Colorizer", "available_cpus"]
@@ -74,6 +76,7 @@ class Colorizer:
             raise ValueError(f"threads is {threads}, not 1 or more")
         self.file = find_model(model, quiet=quiet)
         self._loaded: Future[tuple[Any, ModelCard]] = Future()
+        self._places: dict[tuple[str, bytes | None], Places] = {}  # of the references that were used
         load = functools.partial(self._load, threads or available_cpus(), device)
         if background:
             Thread(target=load, name="pixelpainter-model", daemon=True).start()
@@ -113,6 +116,7 @@ class Colorizer:
         hints: Sequence[Hint] = (),
         strokes: Sequence[Strokes] = (),
         palette: Sequence[Swatch] | NDArray[np.floating[Any]] = (),
+        reference: Reference | None = None,
         exact: bool = False,
         saturation: float = 1.0,
         even: float = 0.8,
@@ -129,6 +133,7 @@ class Colorizer:
             strokes: hints painted over the picture.
             palette: the colors to use, or what `palette.palette_code` returns: (N, 4) float, sRGB in [-1, 1] and
                 share in [0, 1].
+            reference: a finished picture of the character, see `reference.read_reference`.
             exact: use the colors of the palette only.
             saturation: how strong the colors are.
             even: how far patches inside a region are evened out.
@@ -149,6 +154,7 @@ class Colorizer:
             hints=tuple(hints),
             strokes=tuple(strokes),
             palette=_swatches(palette),
+            reference=reference,
             exact=exact,
             saturation=saturation,
             even=even,
@@ -226,7 +232,8 @@ class Colorizer:
         if answer is None:
             answer = self._answer(small, dots, palette)
         exact = settings.palette if settings.exact or not told else ()
-        if not (settings.even or exact or settings.saturation != 1 or hinted):
+        placed = None if settings.reference is None else self._placed(small, settings.reference, palette)
+        if not (settings.even or placed or exact or settings.saturation != 1 or hinted):
             return answer
         from pixelpainter.steer import steer
 
@@ -236,10 +243,30 @@ class Colorizer:
             dots,
             plain=plain,
             even=settings.even,
+            placed=placed,
             exact=exact,
-            known=told,
             saturation=settings.saturation,
         )
+
+    def _placed(
+        self, small: NDArray[np.uint8], reference: Reference, palette: NDArray[np.float32] | None
+    ) -> tuple[NDArray[np.intp], list[tuple[int, int, int]]]:
+        """Return which color of a finished picture each pixel (size, size) takes, and the colors: see `places`."""
+        from pixelpainter.places import features_of, find_places
+
+        codes = [None] if palette is None else [self._palette_code(()), palette]
+        dots = np.zeros((4, self.card.size, self.card.size), np.float32)
+
+        def features(drawing: NDArray[np.uint8]) -> NDArray[np.float32]:
+            return features_of([self._answer(drawing, dots, code) for code in codes])
+
+        colors = [*(swatch.color for swatch in reference.palette), (PAPER, PAPER, PAPER)]
+        key = reference.digest, None if palette is None else palette.tobytes()
+        if key not in self._places:  # two threads may both find them
+            drawing, _ = letterbox(reference.drawing(), self.card.size, PAPER)
+            truth, _ = letterbox(reference.rgb, self.card.size, (PAPER, PAPER, PAPER))
+            self._places[key] = find_places(features(drawing), drawing, truth, colors)
+        return self._places[key].choose(features(small), small), colors
 
     def _answer(
         self, small: NDArray[np.uint8], dots: NDArray[np.float32], palette: NDArray[np.float32] | None

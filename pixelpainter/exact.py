@@ -4,13 +4,12 @@ Each part of the answer gets the color of the palette that is nearest in CIE Lab
 does what lines enclose, so that a patchy fill becomes one color. A part is moved as a whole: its light and shade stay.
 White (paper, eyes) and black stay what they are, unless they are colors of the palette.
 
-A network that does not know the palette may paint all parts in shades of brown. Then its own main colors are found
-first, and each gets another color of the palette, such that colors move as little as possible: skin stays skin.
+That holds for a network that was not told the palette, too. To find its main colors first, and give each another color
+of the palette, uses more colors, but on two pages of one character the same part got the same color less often.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 
 import cv2
@@ -19,8 +18,8 @@ from numpy.typing import NDArray
 
 from pixelpainter.color import lab_from_srgb, srgb_from_lab
 from pixelpainter.metrics import figure_mask
-from pixelpainter.obey import open_paper
-from pixelpainter.palette import Swatch, main_colors, most_different, sample
+from pixelpainter.obey import find_pages, open_paper
+from pixelpainter.palette import Swatch
 
 WHITE, BLACK = (100.0, 0.0, 0.0), (8.0, 0.0, 0.0)  # CIE Lab
 NEUTRAL_COST = 6.0  # added to the distance from white, black and gray, so that pale skin is skin
@@ -28,7 +27,6 @@ MOST_GAIN = 2.0  # how much stronger than painted the colors may have been meant
 GRAY_CHROMA = 8.0  # below it, a color counts as gray
 NEUTRAL_REACH = 18.0  # farther from them in Lab, a color is neither white nor black
 OWN_NEUTRAL = 14.0  # a palette with a color this near to white (black) has a white (black) of its own
-MOST_PARTS = 6  # main colors of a network that does not know the palette; each order of them is tried
 NEIGHBORS = 1 / 32  # of the side: pixels this near decide together
 CELL_SHARE = 0.02  # of the picture: in what lines enclose, the whole counts as much as the place; more if smaller
 MOST_TOGETHER = 4.0  # how much more the whole may count, in the smallest cells
@@ -41,14 +39,16 @@ SEAM = 0.8  # network pixels over which two colors blend where no line parts the
 Floats = NDArray[np.float32]
 
 
-def use_palette(answer: Floats, drawing: NDArray[np.uint8], palette: Sequence[Swatch], *, known: bool) -> Floats:
+def use_palette(
+    answer: Floats, drawing: NDArray[np.uint8], palette: Sequence[Swatch], labels: NDArray[np.int32]
+) -> Floats:
     """Return the answer in the colors of a palette.
 
     Args:
         answer: (S, S, 3) float32 sRGB in [0, 1], the network's answer.
         drawing: (S, S) uint8, the drawing it was given, 0 ink to 255 paper.
         palette: the colors; with none, the answer stays.
-        known: whether the network was told the palette, so that its answer comes near these colors.
+        labels: (S, S) int32, the regions of the drawing, see ``flats.network_regions``.
 
     Returns:
         (S, S, 3) float32 sRGB in [0, 1]. Pixels on lines stay.
@@ -61,44 +61,48 @@ def use_palette(answer: Floats, drawing: NDArray[np.uint8], palette: Sequence[Sw
         return answer
     lab = np.asarray(lab_from_srgb(answer), np.float32)
     wanted = np.asarray(lab_from_srgb(np.array([swatch.color for swatch in palette]) / 255), np.float32)
-    found, wanted = (wanted, wanted) if known else _matched(lab[figure], palette)
-    meant = lab
-    if known:  # a network that is not sure paints paler than it was told
-        shares = np.array([swatch.share for swatch in palette])
-        told = float((np.hypot(*wanted[:, 1:].T) * shares).sum() / max(shares.sum(), 1e-6))
-        painted = float(np.hypot(lab[..., 1], lab[..., 2])[figure].mean())
-        meant = lab * np.array([1, *[min(max(told / max(painted, 1e-6), 1.0), MOST_GAIN)] * 2], np.float32)
-    part = _parts(meant, paper, figure, found, wanted)
+    # A network that is not sure paints paler than it should.
+    shares = np.array([swatch.share for swatch in palette])
+    told = float((np.hypot(*wanted[:, 1:].T) * shares).sum() / max(shares.sum(), 1e-6))
+    painted = float(np.hypot(lab[..., 1], lab[..., 2])[figure].mean())
+    meant = lab * np.array([1, *[min(max(told / max(painted, 1e-6), 1.0), MOST_GAIN)] * 2], np.float32)
+    part = _parts(meant, paper, figure, wanted, np.where(paper, labels, 0))
+    part[np.isin(labels, find_pages(answer, labels))] = len(wanted)  # a page that is not quite white is a page
     return _moved(answer, lab, paper, part, wanted)
 
 
-def _matched(lab: Floats, palette: Sequence[Swatch]) -> tuple[Floats, Floats]:
-    """Return the main colors among pixels (N, 3) of an answer, and the color of the palette for each, in CIE Lab."""
-    swatches = most_different(palette, MOST_PARTS)
-    wanted = np.asarray(lab_from_srgb(np.array([swatch.color for swatch in swatches]) / 255), np.float32)
-    neutral = (np.hypot(lab[:, 1], lab[:, 2]) < 8) & ((lab[:, 0] > 92) | (lab[:, 0] < 20))
-    found, shares = main_colors(sample(lab if neutral.all() else lab[~neutral]), len(swatches))
-    cost = shares[:, None] * np.linalg.norm(found[:, None] - wanted[None], axis=2)
-    rows = np.arange(len(found))
-    best = min(itertools.permutations(range(len(wanted)), len(found)), key=lambda order: cost[rows, list(order)].sum())
-    return found, wanted[list(best)]
+def move_parts(
+    answer: Floats, paper: NDArray[np.bool_], part: NDArray[np.intp], colors: Sequence[tuple[int, int, int]]
+) -> Floats:
+    """Return the answer with its parts in given colors; light and shade stay.
+
+    Args:
+        answer: (S, S, 3) float32 sRGB in [0, 1].
+        paper: (S, S) bool, where no line is.
+        part: (S, S) the number of the color that each pixel is to have; pixels with other numbers stay.
+        colors: sRGB, each 0 to 255.
+
+    Returns:
+        (S, S, 3) float32 sRGB in [0, 1]. Pixels on lines stay.
+    """
+    wanted = np.asarray(lab_from_srgb(np.array(colors) / 255), np.float32)
+    return _moved(answer, np.asarray(lab_from_srgb(answer), np.float32), paper, part, wanted)
 
 
 def _parts(
-    lab: Floats, paper: NDArray[np.bool_], figure: NDArray[np.bool_], found: Floats, wanted: Floats
+    lab: Floats, paper: NDArray[np.bool_], figure: NDArray[np.bool_], wanted: Floats, cells: NDArray[np.int32]
 ) -> NDArray[np.intp]:
-    """Return which color each pixel belongs to (S, S): a row of ``found``, or a number above for white and black."""
+    """Return which color each pixel belongs to (S, S): a row of ``wanted``, or a number above for white and black."""
     votes = np.where(_far_from_lines(paper), np.float32(1), np.float32(LINE_VOTE)) * paper
     side = 2 * max(1, round(len(lab) * NEIGHBORS / 2)) + 1
     around = cv2.blur(votes, (side, side)) + 1e-6
-    _, cells = cv2.connectedComponents(paper.astype(np.uint8), connectivity=4)
     sizes = np.bincount(cells.ravel(), votes.ravel()) + 1e-6
     together = np.minimum(CELL_SHARE * paper.size / sizes, MOST_TOGETHER).astype(np.float32)
 
     # A network paints paler than it was told: a gray or white must be clearly nearer than skin.
-    biases = NEUTRAL_COST * (np.hypot(*wanted[:, 1:].T) < GRAY_CHROMA) * (found is wanted)
+    biases = NEUTRAL_COST * (np.hypot(*wanted[:, 1:].T) < GRAY_CHROMA)
     costs = np.stack(
-        [_distance(lab, color) + np.float32(bias) for color, bias in zip(found, biases, strict=True)]
+        [_distance(lab, color) + np.float32(bias) for color, bias in zip(wanted, biases, strict=True)]
         + _neutral_distances(lab, figure, wanted)
     )
     local = np.stack([cv2.blur(cost * votes, (side, side)) / around for cost in costs])

@@ -74,7 +74,7 @@ def region_colors(labels: Numbers, color: Bytes) -> Bytes:
         inside[one][border] = 0
         inside[other][border] = 0
     depth = cv2.distanceTransform(inside, cv2.DIST_L2, 3)
-    places = _sample(labels)
+    places = sample_regions(labels)
     region = labels.ravel()[places]
     weights = np.square(np.minimum(depth.ravel()[places], DEEP_PX)).astype(np.float32) + np.float32(1e-3)
     found = _main_color(region, color.reshape(-1, 3)[places] * np.float32(1 / 255), weights, int(labels.max()) + 1)
@@ -145,7 +145,7 @@ def _evened(answer: Floats, labels: Numbers, votes: Floats, light: Floats) -> tu
         (h, w, 3) the main color of the region, in the pixel's own shade where that may be shading, and (h, w) how far
         the answer is from the main color.
     """
-    places = _sample(labels)
+    places = sample_regions(labels)
     count = int(labels.max()) + 1
     main = _main_color(labels.ravel()[places], answer.reshape(-1, 3)[places], votes.ravel()[places], count)
     cost = np.where(main.min(axis=1) >= PAPER_WHITE, np.float32(PAPER_COST), np.float32(SHADE_COST))
@@ -188,7 +188,7 @@ def own_patches(labels: Numbers, other: Flags, paper: Flags, smallest: float) ->
     return np.asarray(patch, np.int32), own
 
 
-def _sample(labels: Numbers) -> Indices:
+def sample_regions(labels: Numbers) -> Indices:
     """Return places in ``labels``: at random about as many in each large region, all pixels of small ones."""
     size = np.bincount(labels.ravel())
     most = min(SAMPLES, max(SAMPLES // 16, MOST_SAMPLES // len(size)))

@@ -50,7 +50,7 @@ def obey(
     if not dots[3].any():
         return answer
     paper = open_paper(drawing)
-    pages = _pages(answer, labels)
+    pages = find_pages(answer, labels)
     levels = np.rint(cv2.GaussianBlur(answer, (0, 0), 0.7) * 255).astype(np.uint8)
     changed = answer.copy()
     for number, wishes in _wishes(answer, dots, paper, labels, pages).items():
@@ -113,7 +113,7 @@ def _wishes(
     return wishes
 
 
-def _pages(answer: NDArray[np.float32], labels: NDArray[np.int32]) -> NDArray[np.intp]:
+def find_pages(answer: NDArray[np.float32], labels: NDArray[np.int32]) -> NDArray[np.intp]:
     """Return the regions that are white page around the figure."""
     border = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
     numbers, counts = np.unique(border, return_counts=True)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from pixelpainter.color import srgb_from_lab
 from pixelpainter.errors import InputError
@@ -80,7 +81,7 @@ def read_palette(text: str, *, max_pixels: int = 150_000_000) -> tuple[Swatch, .
     name = shown_name(path)
     reader = _READERS.get(path.suffix.lower())
     if reader is None and path.suffix.lower() in PICTURE_SUFFIXES:
-        palette = _palette_of(path, max_pixels)
+        palette = picture_palette(open_picture(path, max_pixels=max_pixels).rgb)
     elif reader is None and not os.path.exists(path):  # noqa: PTH110 (a name that is too long is none)
         raise ValueError(f"{text!r} is neither a file nor a palette; give {_KINDS}")
     elif reader is None:
@@ -94,22 +95,10 @@ def read_palette(text: str, *, max_pixels: int = 150_000_000) -> tuple[Swatch, .
     return palette
 
 
-def read_reference(path: Path, *, max_pixels: int = 150_000_000) -> tuple[Swatch, ...]:
-    """Return the palette of the figure in a colored picture.
-
-    Raises:
-        InputError: the picture cannot be read, or has no color.
-    """
-    palette = _palette_of(path, max_pixels)
-    if len(palette) < 2 or max(max(swatch.color) - min(swatch.color) for swatch in palette) < 16:
-        raise InputError(f"{shown_name(path)}: this picture has no colors to take over; give a finished, colored one")
-    return palette
-
-
-def _palette_of(path: Path, max_pixels: int) -> tuple[Swatch, ...]:
+def picture_palette(rgb: NDArray[np.uint8]) -> tuple[Swatch, ...]:
+    """Return the main colors of the figure in a picture (H, W, 3) uint8, largest share first."""
     from pixelpainter.metrics import figure_mask
 
-    rgb = open_picture(path, max_pixels=max_pixels).rgb
     scale = _PICTURE_SIDE_PX / max(rgb.shape[:2])
     if scale < 1:
         size = max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale))

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pixelpainter.compose import LineMode
     from pixelpainter.hints import Hint
     from pixelpainter.palette import Swatch
+    from pixelpainter.reference import Reference
     from pixelpainter.strokes import Strokes
 
 _HINTS_SPELLED_OUT = 200  # in metadata, which a JPEG has 64 kB for; of more, a SHA-256
@@ -28,6 +29,8 @@ class Settings:
         strokes: hints painted over the upright picture; ``hints`` cover them.
         palette: the colors to use, of any number; none = the model's own default. A model that reads no palette
             is made to use them as if ``exact`` were asked for.
+        reference: a finished picture of the character: regions take the color of what they look like in it, and
+            its palette is used if there is no other.
         exact: use the colors of the palette only, apart from white, black, and where hints say otherwise.
         saturation: how strong the colors are; 1 = as the model made them, 0 = gray. Hints stay as they are.
         even: how far patches inside a region are evened out; 0 = as the model painted them, 1 = wholly.
@@ -42,6 +45,7 @@ class Settings:
     hints: tuple[Hint, ...] = ()
     strokes: tuple[Strokes, ...] = ()
     palette: tuple[Swatch, ...] = ()
+    reference: Reference | None = None
     exact: bool = False
     saturation: float = 1.0
     even: float = 0.8
@@ -56,6 +60,8 @@ class Settings:
             raise ValueError(f"saturation is {self.saturation}, not 0 or more")
         if not 0 <= self.even <= 1:
             raise ValueError(f"even is {self.even}, not from 0 to 1")
+        if self.reference is not None and not self.palette:
+            object.__setattr__(self, "palette", self.reference.palette)
         if self.exact and not self.palette:
             raise ValueError("exact is asked for without a palette: there are no colors to use")
         if self.gap is not None and self.gap < 0:
@@ -93,6 +99,10 @@ def _describe_palette(palette: tuple[Swatch, ...]) -> list[list[Any]]:
     return [["{:02X}{:02X}{:02X}".format(*swatch.color), round(swatch.share, 4)] for swatch in palette]
 
 
+def _describe_reference(reference: Reference) -> str:
+    return reference.digest
+
+
 def _as_it_is(value: Any) -> Any:
     return value
 
@@ -102,4 +112,5 @@ _DESCRIBE: dict[str, Callable[[Any], Any]] = {
     "hints": _describe_hints,
     "strokes": _describe_strokes,
     "palette": _describe_palette,
+    "reference": _describe_reference,
 }

@@ -23,8 +23,8 @@ def steer(
     *,
     plain: Floats | None = None,
     even: float = 0.0,
+    placed: tuple[NDArray[np.intp], Sequence[tuple[int, int, int]]] | None = None,
     exact: Sequence[Swatch] = (),
-    known: bool = False,
     saturation: float = 1.0,
 ) -> Floats:
     """Return a network's answer as the user wants it.
@@ -35,8 +35,8 @@ def steer(
         dots: (4, S, S) float32, the hints as ``hints.draw_hints`` gives them; they have the last word.
         plain: (S, S, 3) float32, the answer without hints, if the network was told any: see ``follow.hold_back``.
         even: how far patches inside a region are evened out, from 0 to 1; see ``flats.even_out``.
+        placed: (S, S) the number of the color that each pixel is to have, and the colors; others stay.
         exact: if given, the only colors to use, see ``exact.use_palette``.
-        known: whether the network was told these colors.
         saturation: factor for the CIE chroma; lightness and hue stay.
 
     Returns:
@@ -54,10 +54,14 @@ def steer(
         answer = hold_back(answer, plain, dots, labels, open_paper(drawing))
     if even:
         answer = even_out(answer, drawing, labels, even)
-    if exact:
-        from pixelpainter.exact import use_palette  # here and above: what only some runs need
+    if placed is not None:
+        from pixelpainter.exact import move_parts  # here and elsewhere: what only some runs need
 
-        answer = use_palette(answer, drawing, exact, known=known)
+        answer = move_parts(answer, open_paper(drawing), *placed)
+    if exact:
+        from pixelpainter.exact import use_palette
+
+        answer = use_palette(answer, drawing, exact, labels)
     if saturation != 1:
         scale = np.array([1, saturation, saturation], np.float32)
         answer = np.asarray(srgb_from_lab(lab_from_srgb(answer) * scale), np.float32)

@@ -1,5 +1,6 @@
 """Issue by issue what people feed a program: each bad file gives one line, and nothing is left behind."""
 
+import json
 import os
 import struct
 import zlib
@@ -166,10 +167,51 @@ def test_palettes(command, drawings, hint_model, tmp_path):
     assert_one_line(run("--palette", "FF0000"), 2, "--palette", "one color only")
     assert_one_line(run("--palette", "FF0000,blue"), 2, "'blue' is not RRGGBB")
     assert_one_line(run("--palette", tmp_path / "none.gpl"), 1, "none.gpl: cannot be opened")
+    for name, text, words in (
+        ("text.gpl", "no palette", "no palette, or a damaged one"),
+        ("one.gpl", "GIMP Palette\n10 200 90\n", "there is one color in it; a palette has two or more"),
+        ("text.ase", "no palette", "it does not begin with ASEF"),
+        ("cut.aco", "\0", "the palette is cut off"),
+        ("text.txt", "FF0000,00FF00", "no palette of a known kind"),
+        ("text.png", "no picture", "not a picture"),
+    ):
+        (tmp_path / name).write_text(text)
+        assert_one_line(run("--palette", tmp_path / name), 1, f"{name}: ", words)
+        (tmp_path / name).unlink()
     assert_one_line(run("--reference", drawings / "girl.png"), 1, "girl.png: this picture has no colors")
     assert_one_line(run("--reference", "a.png", "--palette", "FF0000,00FF00"), 2, "choose one")
     assert_one_line(run("--exact"), 2, "--exact", "give --palette or --reference")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("model", ["plain_model", "hint_model"])
+def test_hints_in_lines_and_ten_thousand_hints(command, tmp_path, request, model):
+    page = np.full((300, 300), 255, np.uint8)
+    page[100:200, 100:200] = 0
+    Image.fromarray(page).save(tmp_path / "a.png")
+    arguments = ["colorize", tmp_path / "a.png", "--model", request.getfixturevalue(model), "--overwrite"]
+    done = command(*arguments, "--hint", "150,150,FF0000", "--hint", "20,20,00FF00")
+    assert done.status == 0 and "1 of 2 hints lie in lines, with no paper near them, and color nothing" in done.err
+    numbers = np.random.default_rng(0).integers(0, [300, 300, 1 << 24], (10_000, 3)).tolist()
+    (tmp_path / "many.json").write_text(json.dumps([f"{x},{y},{color:06X}" for x, y, color in numbers]))
+    done = command(*arguments, "--hints", tmp_path / "many.json")
+    assert done.status == 0 and "of 10000 hints lie in lines" in done.err
+
+
+@pytest.mark.parametrize("options", [["--flat"], ["--layers", "ora"]])
+@pytest.mark.parametrize("regions", ["white", "black", "noise", "100000"])
+def test_drawings_with_many_regions_or_none(command, plain_model, tmp_path, regions, options):
+    side = 1920 if regions == "100000" else 300
+    page = np.full((side, side), 0 if regions == "black" else 255, np.uint8)
+    if regions == "100000":
+        page[::6] = page[:, ::6] = 0
+    elif regions == "noise":
+        page = np.random.default_rng(0).integers(0, 256, (side, side), np.uint8)
+    Image.fromarray(page).save(tmp_path / "a.png")
+    done = command("colorize", tmp_path / "a.png", "--model", plain_model, *options)
+    assert done.status == 0, done.err
+    result = tmp_path / ("a_color.png" if options == ["--flat"] else "a_color.ora")
+    assert result.stat().st_size > 100
 
 
 def test_names_cannot_break_the_line_or_the_terminal(command, plain_model, tmp_path):

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from pixelpainter.color import lab_from_srgb
-from pixelpainter.exact import use_palette
+from pixelpainter.exact import move_parts, use_palette
+from pixelpainter.flats import network_regions
 from pixelpainter.palette import Swatch
 
 SIDE = 96
@@ -38,7 +39,7 @@ def mean(picture, part):
 
 def test_each_part_takes_the_nearest_color_and_keeps_its_light(drawing):
     answer = painted(drawing, (225, 190, 175), (90, 105, 180), (180, 70, 70))
-    result = use_palette(answer, drawing, PALETTE, known=True)
+    result = use_palette(answer, drawing, PALETTE, network_regions(drawing))
     for part, color in ((UP, SKIN), (MIDDLE, HAIR), (DOWN, DRESS)):
         np.testing.assert_allclose(mean(result, part), color, atol=5)
         before, after = lab_from_srgb(answer[part])[..., 0], lab_from_srgb(result[part])[..., 0]
@@ -48,7 +49,7 @@ def test_each_part_takes_the_nearest_color_and_keeps_its_light(drawing):
 def test_paper_and_lines_stay(drawing):
     answer = painted(drawing, (225, 190, 175), (90, 105, 180), (180, 70, 70))
     for palette in (PALETTE, [*PALETTE, Swatch((250, 240, 225), 0.1)]):
-        result = use_palette(answer, drawing, palette, known=True)
+        result = use_palette(answer, drawing, palette, network_regions(drawing))
         np.testing.assert_array_equal(result[drawing == 0], answer[drawing == 0])
         outside = np.ones(drawing.shape, bool)
         outside[BOX] = False
@@ -58,7 +59,7 @@ def test_paper_and_lines_stay(drawing):
 def test_a_patchy_part_becomes_one_color(drawing):
     answer = painted(drawing, (225, 190, 175), (90, 105, 180), (180, 70, 70))
     answer[40:46, 30:36] = np.array((190, 110, 110)) / 255  # a patch that is nearer to the dress
-    result = use_palette(answer, drawing, PALETTE, known=True)
+    result = use_palette(answer, drawing, PALETTE, network_regions(drawing))
     patch = result[41:45, 31:35].reshape(-1, 3).mean(axis=0)
     assert patch[2] > patch[0]
     distances = np.linalg.norm(patch * 255 - np.array([HAIR, DRESS]), axis=1)
@@ -67,11 +68,11 @@ def test_a_patchy_part_becomes_one_color(drawing):
 
 def test_white_and_black_stay_unless_the_palette_has_them(drawing):
     answer = painted(drawing, (252, 252, 252), (90, 105, 180), (22, 22, 24))
-    result = use_palette(answer, drawing, PALETTE, known=True)
+    result = use_palette(answer, drawing, PALETTE, network_regions(drawing))
     for part in (UP, DOWN):
         np.testing.assert_allclose(result[part], answer[part], atol=0.01)
     cream = [*PALETTE, Swatch((250, 240, 225), 0.1), Swatch((20, 12, 24), 0.1)]
-    result = use_palette(answer, drawing, cream, known=True)
+    result = use_palette(answer, drawing, cream, network_regions(drawing))
     np.testing.assert_allclose(mean(result, UP), (250, 240, 225), atol=5)
     np.testing.assert_allclose(mean(result, DOWN), (20, 12, 24), atol=5)
 
@@ -83,47 +84,65 @@ def test_the_color_beside_lines_does_not_decide(drawing):
     around[:6] = around[90:] = False
     around[:, :6] = around[:, 90:] = False
     answer[around] = 0.76  # lines of the answer are blurred
-    result = use_palette(answer, drawing, PALETTE, known=True)
+    result = use_palette(answer, drawing, PALETTE, network_regions(drawing))
     np.testing.assert_allclose(result[around], 0.76, atol=0.01)
 
 
 def test_pale_skin_is_skin_and_not_the_white_of_the_palette(drawing):
     answer = painted(drawing, (228, 213, 208), (90, 105, 180), (180, 70, 70))
-    result = use_palette(answer, drawing, [*PALETTE, Swatch((243, 240, 234), 0.1)], known=True)
+    result = use_palette(answer, drawing, [*PALETTE, Swatch((243, 240, 234), 0.1)], network_regions(drawing))
     np.testing.assert_allclose(mean(result, UP), SKIN, atol=5)
 
 
 def test_a_network_that_paints_pale_colors_means_strong_ones(drawing):
     answer = painted(drawing, (232, 215, 206), (112, 119, 150), (160, 112, 116))
-    result = use_palette(answer, drawing, [*PALETTE, Swatch((128, 128, 130), 0.05)], known=True)
+    result = use_palette(answer, drawing, [*PALETTE, Swatch((128, 128, 130), 0.05)], network_regions(drawing))
     for part, color in ((UP, SKIN), (MIDDLE, HAIR), (DOWN, DRESS)):
         np.testing.assert_allclose(mean(result, part), color, atol=8)
 
 
-def test_a_network_that_does_not_know_the_palette_uses_all_of_it(drawing):
-    answer = painted(drawing, (235, 205, 185), (120, 95, 80), (165, 140, 125))
-    known = use_palette(answer, drawing, PALETTE, known=True)
-    assert np.abs(mean(known, UP) - SKIN).max() < 6
-    assert np.abs(mean(known, MIDDLE) - mean(known, DOWN)).max() < 90  # brown is brown
-    result = use_palette(answer, drawing, PALETTE, known=False)
-    np.testing.assert_allclose(mean(result, UP), SKIN, atol=6)
-    rest = sorted(mean(result, part).round().tolist() for part in (MIDDLE, DOWN))
-    np.testing.assert_allclose(rest, [HAIR, DRESS], atol=8)
+def test_what_lines_enclose_but_for_a_hole_is_one_color(drawing):
+    answer = painted(drawing, (225, 190, 175), (90, 105, 180), (180, 70, 70))
+    answer[8:35, 8:88][drawing[8:35, 8:88] > 0] = np.array((205, 130, 120)) / 255  # between skin and dress
+    answer[12:30, 14:60] = np.array((225, 190, 175)) / 255
+    drawing[34:36, 40:42] = 255
+    result = use_palette(answer, drawing, PALETTE, network_regions(drawing))
+    for part, color in ((UP, SKIN), (MIDDLE, HAIR), (DOWN, DRESS)):
+        np.testing.assert_allclose(np.median(result[part], axis=(0, 1)) * 255, color, atol=8)
+
+
+def test_parts_are_moved_to_the_colors_they_are_given(drawing):
+    answer = painted(drawing, (120, 110, 100), (120, 110, 100), (120, 110, 100))
+    part = np.full(drawing.shape, 2)
+    part[8:35], part[35:61] = 0, 1
+    result = move_parts(answer, drawing > 128, part, (HAIR, DRESS))
+    np.testing.assert_allclose(mean(result, UP), HAIR, atol=6)
+    np.testing.assert_allclose(mean(result, MIDDLE), DRESS, atol=6)
+    np.testing.assert_array_equal(result[DOWN], answer[DOWN])
+    np.testing.assert_array_equal(result[drawing == 0], answer[drawing == 0])
 
 
 def test_the_same_answer_gives_the_same_result(drawing):
     answer = np.random.default_rng(0).random((SIDE, SIDE, 3)).astype(np.float32)
     many = [Swatch(tuple(color), 1 / 64) for color in np.random.default_rng(1).integers(0, 256, (64, 3)).tolist()]
-    for known in (True, False):
-        first, second = (use_palette(answer, drawing, many, known=known) for _ in range(2))
-        np.testing.assert_array_equal(first, second)
-        assert first.dtype == np.float32 and first.min() >= 0 and first.max() <= 1
+    first, second = (use_palette(answer, drawing, many, network_regions(drawing)) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert first.dtype == np.float32 and first.min() >= 0 and first.max() <= 1
+
+
+def test_a_page_that_is_not_quite_white_stays(drawing):
+    answer = painted(drawing, (225, 190, 175), (90, 105, 180), (180, 70, 70))
+    outside = network_regions(drawing) == network_regions(drawing)[0, 0]
+    answer[outside & (drawing == 255)] = 0.935
+    result = use_palette(answer, drawing, PALETTE, network_regions(drawing))
+    np.testing.assert_allclose(result[:6], 0.935, atol=0.005)
+    np.testing.assert_allclose(mean(result, UP), SKIN, atol=5)
 
 
 def test_pages_without_a_figure_stay(drawing):
     white = np.ones((SIDE, SIDE, 3), np.float32)
     black = np.zeros((SIDE, SIDE), np.uint8)
     for page in (drawing, black):
-        assert use_palette(white, page, PALETTE, known=False) is white
+        assert use_palette(white, page, PALETTE, network_regions(page)) is white
     gray = np.full((SIDE, SIDE, 3), 0.1, np.float32)
-    np.testing.assert_array_equal(use_palette(gray, black, PALETTE, known=True), gray)
+    np.testing.assert_array_equal(use_palette(gray, black, PALETTE, network_regions(black)), gray)

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from pixelpainter.errors import InputError
-from pixelpainter.palette_files import parse_palette, read_palette, read_reference
+from pixelpainter.palette_files import parse_palette, picture_palette, read_palette
 
 SKIN, HAIR, DRESS = (242, 205, 180), (60, 90, 200), (200, 40, 60)
 LIST = "F2CDB4, #3C5AC8,c8283c"
@@ -171,7 +171,7 @@ def figure(path, *fills):
 
 def test_the_palette_of_a_picture_is_that_of_its_figure(tmp_path):
     path = figure(tmp_path / "p.png", SKIN, HAIR, HAIR, DRESS)
-    for palette in (read_palette(str(path)), read_reference(path)):
+    for palette in (read_palette(str(path)), picture_palette(np.asarray(Image.open(path)))):
         assert np.abs(np.array(colors(palette)[0]) - HAIR).max() <= 1
         assert len(palette) == 3
         assert shares(palette) == pytest.approx([0.5, 0.25, 0.25], abs=0.02)
@@ -180,11 +180,3 @@ def test_the_palette_of_a_picture_is_that_of_its_figure(tmp_path):
 def test_a_picture_of_one_color_is_no_palette(tmp_path):
     with pytest.raises(InputError, match=r"p\.png: there is one color in it"):
         read_palette(str(figure(tmp_path / "p.png", SKIN)))
-
-
-def test_a_reference_needs_color(tmp_path, drawings):
-    for path in (drawings / "cat.png", figure(tmp_path / "p.png", (90, 90, 90), (200, 200, 200))):
-        with pytest.raises(InputError, match="has no colors to take over"):
-            read_reference(path)
-    with pytest.raises(InputError, match="cannot be opened"):
-        read_reference(tmp_path / "none.png")

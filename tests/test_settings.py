@@ -7,6 +7,7 @@ import pytest
 
 from pixelpainter.hints import Hint
 from pixelpainter.palette import Swatch
+from pixelpainter.reference import Reference
 from pixelpainter.settings import Settings
 from pixelpainter.strokes import Strokes
 
@@ -34,6 +35,8 @@ DIFFERENT = [
     {"palette": PALETTE, "exact": True},
     {"palette": (Swatch((1, 2, 3), 0.6), Swatch((9, 9, 9), 0.4))},
     {"palette": (Swatch((1, 2, 4), 0.5), Swatch((9, 9, 9), 0.5))},
+    {"reference": Reference(np.zeros((9, 9, 3), np.uint8), PALETTE)},
+    {"reference": Reference(np.ones((9, 9, 3), np.uint8), PALETTE)},
     {"saturation": 0.5},
     {"even": 0.5},
     {"flat": True},

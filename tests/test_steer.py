@@ -29,13 +29,13 @@ def test_nothing_asked_changes_nothing(answer):
 
 def test_exact_colors_come_before_saturation_and_hints_come_last(answer):
     red = [Swatch((200, 40, 60), 1.0)]
-    exact = steer(answer, PAGE, NO_DOTS, exact=red, known=True)
+    exact = steer(answer, PAGE, NO_DOTS, exact=red)
     np.testing.assert_allclose(middle(exact) * 255, red[0].color, atol=3)
-    gray = steer(answer, PAGE, NO_DOTS, exact=red, known=True, saturation=0)
+    gray = steer(answer, PAGE, NO_DOTS, exact=red, saturation=0)
     assert np.ptp(middle(gray)) < 0.01
     assert lab_from_srgb(middle(gray))[0] == pytest.approx(lab_from_srgb(middle(exact))[0], abs=0.5)
     dots = draw_hints([Hint(30, 30, (20, 200, 60))], (SIDE, SIDE), Letterbox(SIDE, 0, 0, SIDE, SIDE))
-    hinted = steer(answer, PAGE, dots, exact=red, known=True, saturation=0)
+    hinted = steer(answer, PAGE, dots, exact=red, saturation=0)
     np.testing.assert_allclose(middle(hinted) * 255, (20, 200, 60), atol=3)
 
 

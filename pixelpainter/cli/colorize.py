@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pixelpainter.painter import Painter
     from pixelpainter.palette import Swatch
     from pixelpainter.plan import FormatName, Job
+    from pixelpainter.reference import Reference
     from pixelpainter.strokes import Strokes
 
 
@@ -99,7 +100,8 @@ def colorize(
     (part,) = parsed("--shard", parse_shard, [shard] if shard else ()) or (None,)
     plan = _plan(paths, output, destination, format, layers, pattern or (), part, preview, variations)
     hints, strokes = _read_hints(hint or (), hints_file, max_pixels)
-    palettes = _palettes(palette, reference, variations, seed, max_pixels)
+    palettes = _palettes(palette, variations, seed, max_pixels)
+    finished = _read_reference(reference, max_pixels)
     cores = threads or available_cpus()
     workers, network_threads = batch.share_cores(cores, sum(cores if job.is_archive else 1 for job in plan), jobs)
     cv2.setNumThreads(network_threads)
@@ -109,6 +111,7 @@ def colorize(
         Settings,
         hints=hints,
         strokes=strokes,
+        reference=finished,
         saturation=saturation,
         even=even,
         lines=lines,
@@ -153,21 +156,25 @@ def _read_hints(
     return listed + hints, strokes
 
 
-def _palettes(
-    palette: str | None, reference: Path | None, variations: int | None, seed: int, max_pixels: int
-) -> list[tuple[Swatch, ...]]:
+def _palettes(palette: str | None, variations: int | None, seed: int, max_pixels: int) -> list[tuple[Swatch, ...]]:
     """Return the colors that the options name, or those of each variation."""
     if variations:
         from pixelpainter.variations import invent_palette
 
         return [invent_palette(seed, number) for number in range(variations)]
-    if palette is None and reference is None:
+    if palette is None:
         return [()]
-    from pixelpainter.palette_files import read_palette, read_reference
+    from pixelpainter.palette_files import read_palette
 
-    if reference is not None:
-        return [read_reference(reference, max_pixels=max_pixels)]
-    return list(parsed("--palette", partial(read_palette, max_pixels=max_pixels), [palette or ""]))
+    return list(parsed("--palette", partial(read_palette, max_pixels=max_pixels), [palette]))
+
+
+def _read_reference(reference: Path | None, max_pixels: int) -> Reference | None:
+    if reference is None:
+        return None
+    from pixelpainter.reference import read_reference
+
+    return read_reference(reference, max_pixels=max_pixels)
 
 
 def _plan(

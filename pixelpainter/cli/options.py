@@ -104,7 +104,7 @@ Reference = Annotated[
     Path | None,
     typer.Option(
         metavar="PICTURE",
-        help="Use the colors of the figure in a finished picture.",
+        help="Use the colors of a finished picture of the character, and where they sit on it.",
         rich_help_panel=COLORS,
     ),
 ]

@@ -4,13 +4,16 @@
 
 The generator draws characters; here each one is drawn in several poses on white pages: same hair, face and clothes,
 other arms, turn of the head, mouth, framing and pen. All drawings of a character are colored with one palette, the six
-largest flat colors of its pages that differ. With ``--reference`` the palette is what `read_reference` finds in a
-further page, which is not measured. A part of the character is what has one flat color (skin, hair, a skirt):
-those count that cover 1.5 % of the figure in three poses or more. In each drawing, a part has the color of the palette
-that most of its pixels are nearest to in CIE Lab; white and black count as colors, too.
+largest flat colors of its pages that differ. With ``--reference`` the palette is that of a further page, finished,
+which is not measured, and each way is measured a second time with what that page tells of where colors sit.
 
-* ``same``: the share of drawings in which a part has the color that it has most often. The mean over parts; by chance
+A part of the character is what has one flat color (skin, hair, a skirt): those count that cover 1.5 % of the figure in
+three poses or more. In each drawing, a part has the color of the palette that most of its pixels are nearest to in CIE
+Lab; white and black count as colors, too.
+
+* ``same``: the share of drawings in which a part has the color that it has most often, the mean over parts. By chance
   alone it would be what ``shuffled`` says, where parts of a drawing swap their colors at random.
+* ``by area``: the same, but parts count by their mean share of the figure.
 * ``right``: the share in which that color is the one nearest to the part's true color.
 
 Three ways to use the palette: told to the network; told, and exact; and not told to it, as for a model that reads no
@@ -41,7 +44,9 @@ import pixelpainter
 from pixelpainter import metrics
 from pixelpainter.color import lab_from_bytes
 from pixelpainter.colorize import Colorizer
-from pixelpainter.palette import Swatch, palette_code, swatches_of_code
+from pixelpainter.palette import Swatch
+from pixelpainter.palette_files import picture_palette
+from pixelpainter.reference import Reference
 from pixelpainter.settings import Settings
 from pixelpainter.steer import steer
 
@@ -54,11 +59,18 @@ Color = tuple[int, int, int]
 
 
 class Untold(Colorizer):
-    """The same network, but it is not told the palette: what a model without a palette input does."""
+    """The same network without its palette input: it is always told that there is no palette."""
+
+    def _answer(
+        self, small: Picture, dots: NDArray[np.float32], palette: NDArray[np.float32] | None
+    ) -> NDArray[np.float32]:
+        nothing = np.zeros((self.card.palette, 4), np.float32) if self.card.palette else None
+        return super()._answer(small, dots, nothing)
 
     def _steered(self, small: Picture, dots: NDArray[np.float32], settings: Settings) -> NDArray[np.float32]:
-        answer = self._answer(small, dots, self._palette_code(()))
-        return steer(answer, small, dots, even=settings.even, exact=settings.palette)
+        placed = None if settings.reference is None else self._placed(small, settings.reference, None)
+        answer = self._answer(small, dots, None)
+        return steer(answer, small, dots, even=settings.even, placed=placed, exact=settings.palette)
 
 
 @dataclass(frozen=True)
@@ -146,6 +158,7 @@ def assigned(result: Picture, part: NDArray[np.bool_], palette: NDArray[np.float
 class Tally:
     """What one way to use the palette gave: figures of each part."""
 
+    areas: list[float]
     same: list[float]
     shuffled: list[float]
     right: list[float]
@@ -153,21 +166,33 @@ class Tally:
     def line(self, name: str) -> str:
         """Return a line of the table."""
         same, shuffled, right = (np.mean(values) for values in (self.same, self.shuffled, self.right))
-        return f"{name:28} {same:7.1%} {shuffled:9.1%} {right:7.1%}"
+        by_area = np.average(self.same, weights=self.areas)
+        return f"{name:36} {same:7.1%} {shuffled:9.1%} {by_area:8.1%} {right:7.1%}"
 
 
 def measure(
-    colorizer: Colorizer, pages: list[Page], swatches: tuple[Swatch, ...], exact: bool, tally: Tally, seed: int
+    colorizer: Colorizer,
+    pages: list[Page],
+    swatches: tuple[Swatch, ...],
+    reference: Reference | None,
+    exact: bool,
+    tally: Tally,
+    seed: int,
 ) -> None:
     """Color the pages of one character, and add what became of its parts."""
     palette = lab_from_bytes(np.array([swatch.color for swatch in swatches] + [(255,) * 3, (0,) * 3], np.uint8))
     found: dict[Color, list[int]] = defaultdict(list)
     mixed: dict[Color, list[int]] = defaultdict(list)
+    areas: dict[Color, list[float]] = defaultdict(list)
     numbers = np.random.default_rng(seed)
     for page in pages:
         drawing = Image.fromarray(page.lines)
-        result = np.asarray(colorizer.colorize(drawing, palette=swatches, exact=exact, lines="none"))
+        result = np.asarray(
+            colorizer.colorize(drawing, palette=swatches, reference=reference, exact=exact, lines="none")
+        )
         parts = page.parts()
+        for color, part in parts.items():
+            areas[color].append(np.count_nonzero(part) / sum(map(np.count_nonzero, parts.values())))
         got = [assigned(result, part, palette) for part in parts.values()]
         for color, own, other in zip(parts, got, numbers.permutation(got).tolist(), strict=True):
             found[color].append(own)
@@ -175,6 +200,7 @@ def measure(
     for color, own in found.items():
         if len(own) >= LEAST_POSES:
             true = int(np.linalg.norm(palette - lab_from_bytes(np.array(color, np.uint8)), axis=1).argmin())
+            tally.areas.append(float(np.mean(areas[color])))
             tally.same.append(np.bincount(own).max() / len(own))
             tally.shuffled.append(np.bincount(mixed[color]).max() / len(own))
             tally.right.append(own.count(true) / len(own))
@@ -206,18 +232,21 @@ def main() -> None:
     ways = {"not told to the network": (untold, False)}
     if told.card.palette:
         ways = {"told": (told, False), "told, exact": (told, True)} | ways
-    tallies = {name: Tally([], [], []) for name in ways}
+    finished = ("", ", reference") if arguments.reference else ("",)
+    tallies = {name + more: Tally([], [], [], []) for more in finished for name in ways}
     for character in range(arguments.first, arguments.first + arguments.characters):
         *pages, last = draw_pages(generator, character, arguments.poses + 1, arguments.size)
-        code = palette_code(last.color, metrics.figure_mask(last.color), COLORS)
-        swatches = swatches_of_code(code) if arguments.reference else own_palette(pages)
-        for name, (colorizer, exact) in ways.items():
-            measure(colorizer, pages, swatches, exact, tallies[name], character)
+        reference = Reference(last.color, picture_palette(last.color))
+        swatches = reference.palette if arguments.reference else own_palette(pages)
+        for more in finished:
+            for name, (colorizer, exact) in ways.items():
+                used = reference if more else None
+                measure(colorizer, pages, swatches, used, exact, tallies[name + more], character)
     print(f"{told.file.name}: {arguments.characters} characters in {arguments.poses} poses, {arguments.size} pixels, ")
     parts = len(next(iter(tallies.values())).same)
     print(f"{parts} parts; PixelPainter {pixelpainter.__version__}, {processor()}, 1 thread, ", end="")
     print(f"Python {platform.python_version()}, onnxruntime {onnxruntime.__version__}, OpenCV {cv2.__version__}\n")
-    print(f"{'palette':28} {'same':>7} {'shuffled':>9} {'right':>7}")
+    print(f"{'palette':36} {'same':>7} {'shuffled':>9} {'by area':>8} {'right':>7}")
     for name, tally in tallies.items():
         print(tally.line(name))
     if arguments.check and min(np.mean(tally.same) for tally in tallies.values()) < BAR:
