@@ -6,6 +6,7 @@ import sys
 import pytest
 
 NEVER = {"torch", "torchvision", "diffusers", "transformers", "onnx", "skimage", "scipy", "tensorboard", "fastapi"}
+NEVER |= {"torchmetrics", "matplotlib", "psd_tools"}
 NOT_FOR_HELP = NEVER | {"numpy", "onnxruntime", "cv2", "PIL", "huggingface_hub", "tqdm"}
 
 
@@ -24,7 +25,7 @@ def loaded(code: str, *arguments: object, whole: bool = False) -> set[str]:
 COMMAND = "from pixelpainter.cli import main; main(sys.argv[1:])"
 
 
-@pytest.mark.parametrize("command", ["colorize", "train", "export", "refine", "doctor"])
+@pytest.mark.parametrize("command", ["colorize", "train", "export", "evaluate", "refine", "doctor", "models"])
 def test_help_of_a_command_is_light(command):
     assert not loaded(COMMAND, command, "--help") & NOT_FOR_HELP
 
