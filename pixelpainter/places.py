@@ -107,5 +107,6 @@ def features_of(answers: Sequence[Floats]) -> Floats:
     height = (y - top) / max(bottom - top, 1) * HEIGHT_COST
     width = np.abs(x - (left + right) / 2) / max((right - left) / 2, 1) * WIDTH_COST
     sigmas = len(answers[0]) * BLUR, len(answers[0]) * AROUND
-    painted = [lab_from_srgb(cv2.GaussianBlur(answer, (0, 0), sigma)) for answer in answers for sigma in sigmas]
+    lab = [np.asarray(lab_from_srgb(answer), np.float32) for answer in answers]
+    painted = [cv2.GaussianBlur(color, (0, 0), sigma) for color in lab for sigma in sigmas]
     return np.concatenate([*painted, height[..., None], width[..., None]], axis=2).astype(np.float32)
