@@ -150,10 +150,12 @@ class Colorizer:
             InputError: the picture or a hint cannot be used.
             ModelError: the model fails on this picture.
         """
+        from pixelpainter.palette import swatches_of_code
+
         settings = Settings(
             hints=tuple(hints),
             strokes=tuple(strokes),
-            palette=_swatches(palette),
+            palette=swatches_of_code(palette) if isinstance(palette, np.ndarray) else tuple(palette),
             reference=reference,
             exact=exact,
             saturation=saturation,
@@ -306,14 +308,3 @@ class Colorizer:
             )
         picture: NDArray[np.float32] = answer[0]
         return picture
-
-
-def _swatches(palette: Sequence[Swatch] | NDArray[np.floating[Any]]) -> tuple[Swatch, ...]:
-    """Return a palette, given as swatches or as a code (N, 4). Raises ValueError."""
-    if not isinstance(palette, np.ndarray):
-        return tuple(palette)
-    if palette.ndim != 2 or palette.shape[1] != 4 or not np.isfinite(palette).all():
-        raise ValueError(f"palette has shape {palette.shape}, not (N, 4), or is not finite")
-    from pixelpainter.palette import swatches_of_code
-
-    return swatches_of_code(palette.astype(np.float32))

@@ -84,8 +84,10 @@ def code_of_swatches(swatches: Sequence[Swatch], colors: int) -> NDArray[np.floa
     return code
 
 
-def swatches_of_code(code: NDArray[np.float32]) -> tuple[Swatch, ...]:
-    """Return the colors of a palette code (colors, 4) whose share is above 0."""
+def swatches_of_code(code: NDArray[np.floating[Any]]) -> tuple[Swatch, ...]:
+    """Return the colors of a palette code (colors, 4), see `palette_code`, whose share is above 0. Raises ValueError."""
+    if code.ndim != 2 or code.shape[1] != 4 or not np.isfinite(code).all():
+        raise ValueError(f"palette has shape {code.shape}, not (N, 4), or is not finite")
     return tuple(
         Swatch((int(red), int(green), int(blue)), min(float(row[3]), 1.0))
         for row in code
