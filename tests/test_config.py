@@ -111,8 +111,8 @@ def test_every_preset_has_a_row_and_can_be_used():
         ("sketch2paint", {"lambda_l1": 100, "epochs": 100, "batch_size": 1, "checkpoint_every": 5}),
         ("sketch2paint", {"size": 256, "load_size": 286, "flip": 0.5, "line_jitter": 0}),
         ("mun", {"lambda_l1": 100, "epochs": 150, "batch_size": 16, "flip": 0.5, "load_size": 256}),
-        ("bundled-128", {"size": 128, "load_size": 288, "samples": 90_000, "adversarial": "none", "width": 32}),
-        ("bundled-256", {"size": 256, "samples": 22_400, "adversarial": "hinge", "lambda_gan": 0.02}),
+        ("bundled-128", {"size": 128, "load_size": 288, "samples": 162_000, "adversarial": "none", "width": 32}),
+        ("bundled-256", {"size": 256, "samples": 14_400, "adversarial": "hinge", "lambda_gan": 0.02}),
     ],
 )
 def test_presets_are_what_the_sources_say(preset, expected):
