@@ -1,6 +1,6 @@
 """Make the sheet of typical results that the README shows.
 
-    python tests/benchmarks/readme_pictures.py --data VALIDATION [--procedural DIR] --out .readme/typical.png
+    python tests/benchmarks/readme_pictures.py --data VALIDATION [--procedural DIR] --out .readme/typical.webp
 
 Nobody chooses the pictures: of each source named in SOURCES the ranks in RANKS are taken, when its pictures are ordered
 by how much better (PSNR inside the figure) the result without hints is than gray; of the pencil drawings, and of
@@ -66,7 +66,7 @@ def main() -> None:
         result = thumbnail(np.asarray(colorizer.colorize(sketch).convert("RGB")))
         blank = np.full_like(result, 255)
         rows.append((name, [thumbnail(np.asarray(sketch)), result, blank, blank, blank]))
-    save_sheet(rows, arguments.out, columns=2)
+    save_sheet(rows, arguments.out)
 
 
 if __name__ == "__main__":
