@@ -28,8 +28,8 @@ LIGHT_COST = 0.35  # ... in which lightness counts so much: shading changes it
 SMALLEST_SHARE = 2e-4  # of the picture: smaller patches of another color are no region of their own
 ROUNDS = 2  # a region that three colors share needs two
 ALIKE = 3.0  # CIEDE2000: hardly seen side by side, with a line between
-STRIP_ALIKE, STRIP_SHARE = 6.0, 2e-4  # the same for regions smaller than this share of the picture: strips, crumbs
-DRIFT = 1.6  # times as far, in CIE Lab, may the colors of two groups be that grew by joining others
+STRIP_ALIKE, STRIP_SHARE = 6.0, 1e-3  # the same for regions smaller than this share of the picture: strips, crumbs
+DRIFT = 2.0  # times as far, in CIE Lab, may the colors of two groups be that grew by joining others
 
 
 def fill_regions(drawing: Bytes, color: Bytes, gap: int | None = None) -> Bytes:

@@ -85,7 +85,7 @@ def code_of_swatches(swatches: Sequence[Swatch], colors: int) -> NDArray[np.floa
 
 
 def swatches_of_code(code: NDArray[np.floating[Any]]) -> tuple[Swatch, ...]:
-    """Return the colors of a palette code (colors, 4), see `palette_code`, whose share is above 0. Raises ValueError."""
+    """Return the colors of a palette code (colors, 4) whose share is above 0. Raises ValueError: it is none."""
     if code.ndim != 2 or code.shape[1] != 4 or not np.isfinite(code).all():
         raise ValueError(f"palette has shape {code.shape}, not (N, 4), or is not finite")
     return tuple(

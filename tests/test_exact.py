@@ -102,13 +102,14 @@ def test_a_network_that_paints_pale_colors_means_strong_ones(drawing):
 
 
 def test_what_lines_enclose_but_for_a_hole_is_one_color(drawing):
+    drawing[38:57, 20:22] = drawing[38:57, 58:60] = drawing[38:40, 20:60] = drawing[55:57, 20:60] = 0
     answer = painted(drawing, (225, 190, 175), (90, 105, 180), (180, 70, 70))
-    answer[8:35, 8:88][drawing[8:35, 8:88] > 0] = np.array((205, 130, 120)) / 255  # between skin and dress
-    answer[12:30, 14:60] = np.array((225, 190, 175)) / 255
-    drawing[34:36, 40:42] = 255
+    answer[40:55, 22:58] = np.array((180, 70, 70)) / 255
+    answer[44:50, 26:36] = np.array((215, 160, 150)) / 255  # a patch that is nearer to the skin
+    drawing[38:40, 45:47] = 255
     result = use_palette(answer, drawing, PALETTE, network_regions(drawing))
-    for part, color in ((UP, SKIN), (MIDDLE, HAIR), (DOWN, DRESS)):
-        np.testing.assert_allclose(np.median(result[part], axis=(0, 1)) * 255, color, atol=8)
+    np.testing.assert_allclose(mean(result, np.s_[45:49, 50:56]), DRESS, atol=8)
+    assert mean(result, np.s_[45:49, 28:34])[1] < 160  # a light red; as skin it would be 205
 
 
 def test_parts_are_moved_to_the_colors_they_are_given(drawing):
@@ -134,7 +135,8 @@ def test_a_page_that_is_not_quite_white_stays(drawing):
     answer = painted(drawing, (225, 190, 175), (90, 105, 180), (180, 70, 70))
     outside = network_regions(drawing) == network_regions(drawing)[0, 0]
     answer[outside & (drawing == 255)] = 0.935
-    result = use_palette(answer, drawing, PALETTE, network_regions(drawing))
+    cream = [*PALETTE, Swatch((250, 240, 225), 0.1)]
+    result = use_palette(answer, drawing, cream, network_regions(drawing))
     np.testing.assert_allclose(result[:6], 0.935, atol=0.005)
     np.testing.assert_allclose(mean(result, UP), SKIN, atol=5)
 

@@ -74,10 +74,19 @@ def test_a_stain_in_the_open_is_no_region():
 
 
 def test_strips_of_hatching_get_one_color():
-    drawing, color = box(page()), painted((BOX, HAIR))
+    drawing, color = page(), painted()
+    cv2.rectangle(drawing, (100, 100), (400, 121), 0, 4)
+    color[100:122, 100:401] = HAIR
     for number, x in enumerate(range(110, 390, 10)):
-        drawing[100:400, x : x + 3] = 0
-        color[100:400, x : x + 10] = np.add(HAIR, (number * 7) % 5 - 2)
+        drawing[100:121, x : x + 3] = 0
+        color[100:122, x : x + 10] = np.add(HAIR, [0, 0, (0, 9, 14, 5)[number % 4]])
+    assert len(colors(fill_regions(drawing, color, 0))) == 2
+
+
+def test_large_regions_keep_colors_that_are_seen_to_differ():
+    drawing, color = page(), painted(color=HAIR)
+    drawing[:, 250:256] = 0
+    color[:, 253:] = np.add(HAIR, [0, 16, 16])
     assert len(colors(fill_regions(drawing, color, 0))) == 2
 
 

@@ -130,6 +130,11 @@ def test_what_already_is_colored(command, pages, plain_model):
     assert "copied" in command("colorize", pages / "done.png", "--layers", "ora", "--model", plain_model).err
     np.testing.assert_array_equal(merged(pages / "done_color.ora"), painted)
     arguments = ["colorize", pages / "done.png", "--layers", "png", "--model", plain_model]
+    assert command(*arguments).status == 0
+    assert load(pages / "done_color" / LAYER_FILES[3]).getextrema()[3] == (0, 0)
+    for name in LAYER_FILES:
+        (pages / "done_color" / name).unlink()
+    (pages / "done_color").rmdir()
     assert "left out" in command(*arguments, "--colored", "skip").err and not (pages / "done_color").exists()
 
 
