@@ -43,24 +43,15 @@ Part = tuple[slice, slice]
 NEIGHBORS: list[tuple[Part, Part]] = [(np.s_[:, 1:], np.s_[:, :-1]), (np.s_[1:, :], np.s_[:-1, :])]
 
 
-def flat_colors(labels: Numbers, color: Bytes) -> Bytes:
-    """Return a picture with one color per region: the most frequent one away from the region's border.
+def region_colors(labels: Numbers, color: Bytes) -> Bytes:
+    """Return the color of each region: the most frequent one away from the region's border.
 
     Args:
         labels: (H, W) int32, numbers of the regions from 1, as ``regions.find_regions`` gives them.
         color: (H, W, 3) uint8, sRGB: the colored picture, with or without its lines.
 
     Returns:
-        (H, W, 3) uint8, sRGB. What is nearly white is white.
-
-    Raises:
-        ValueError: the arrays do not fit.
-    """
-    return np.asarray(region_colors(labels, color)[labels], np.uint8)
-
-
-def region_colors(labels: Numbers, color: Bytes) -> Bytes:
-    """Return the color of each region (N, 3) uint8, from number 0 on; arguments as for ``flat_colors``.
+        (N, 3) uint8, sRGB, from number 0 on. What is nearly white is white.
 
     Raises:
         ValueError: the arrays do not fit.

@@ -152,3 +152,12 @@ def command(capfd: pytest.CaptureFixture[str]) -> Callable[..., Finished]:
 def drawings() -> Path:
     """The folder with the line drawings of this repository."""
     return Path(__file__).parent / "data"
+
+
+def save_figure(path, *fills):
+    """Save a large page with a figure of one band per fill on white paper."""
+    page = np.full((900, 1200, 3), 255, np.uint8)
+    for rows, fill in zip(np.array_split(np.arange(100, 800), len(fills)), fills, strict=True):
+        page[rows, 200:1000] = fill
+    Image.fromarray(page).save(path)
+    return path

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pixelpainter import flats
-from pixelpainter.flats import flat_colors, network_regions
+from pixelpainter.flats import network_regions, region_colors
 from pixelpainter.regions import find_regions
 
 HAIR, SKIN, WHITE = (90, 60, 40), (250, 215, 190), (255, 255, 255)
@@ -82,6 +82,10 @@ def head(opening: int = 0) -> tuple[np.ndarray, np.ndarray]:
         drawing[128 - opening // 2 : 128 + opening // 2, 200:216] = 255
     blurred = cv2.GaussianBlur(drawing, (0, 0), 0.7)
     return drawing, color.astype(np.float32) / 255 * (blurred[..., None].astype(np.float32) / 255)
+
+
+def flat_colors(labels: np.ndarray, color: np.ndarray) -> np.ndarray:
+    return region_colors(labels, color)[labels]
 
 
 def even_out(answer: np.ndarray, drawing: np.ndarray, amount: float = 0.8) -> np.ndarray:

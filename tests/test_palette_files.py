@@ -2,6 +2,7 @@ import struct
 
 import numpy as np
 import pytest
+from conftest import save_figure
 from PIL import Image
 
 from pixelpainter.errors import InputError
@@ -160,17 +161,8 @@ def test_missing_files(tmp_path, name):
         read_palette(str(tmp_path / name))
 
 
-def figure(path, *fills):
-    """Save a large page with a figure of one band per fill on white paper."""
-    page = np.full((900, 1200, 3), 255, np.uint8)
-    for rows, fill in zip(np.array_split(np.arange(100, 800), len(fills)), fills, strict=True):
-        page[rows, 200:1000] = fill
-    Image.fromarray(page).save(path)
-    return path
-
-
 def test_the_palette_of_a_picture_is_that_of_its_figure(tmp_path):
-    path = figure(tmp_path / "p.png", SKIN, HAIR, HAIR, DRESS)
+    path = save_figure(tmp_path / "p.png", SKIN, HAIR, HAIR, DRESS)
     for palette in (read_palette(str(path)), picture_palette(np.asarray(Image.open(path)))):
         assert np.abs(np.array(colors(palette)[0]) - HAIR).max() <= 1
         assert len(palette) == 3
@@ -179,4 +171,4 @@ def test_the_palette_of_a_picture_is_that_of_its_figure(tmp_path):
 
 def test_a_picture_of_one_color_is_no_palette(tmp_path):
     with pytest.raises(InputError, match=r"p\.png: there is one color in it"):
-        read_palette(str(figure(tmp_path / "p.png", SKIN)))
+        read_palette(str(save_figure(tmp_path / "p.png", SKIN)))

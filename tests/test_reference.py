@@ -1,7 +1,7 @@
 import cv2
 import numpy as np
 import pytest
-from conftest import load
+from conftest import load, save_figure
 from PIL import Image
 
 from pixelpainter.errors import InputError
@@ -12,15 +12,6 @@ from pixelpainter.settings import Settings
 
 SKIN, HAIR, DRESS = (242, 205, 180), (60, 90, 200), (200, 40, 60)
 SIDE = 128
-
-
-def figure(path, *fills):
-    """Save a large page with a figure of one band per fill on white paper."""
-    page = np.full((900, 1200, 3), 255, np.uint8)
-    for rows, fill in zip(np.array_split(np.arange(100, 800), len(fills)), fills, strict=True):
-        page[rows, 200:1000] = fill
-    Image.fromarray(page).save(path)
-    return path
 
 
 def floors(*colors, left=24, right=104):
@@ -40,7 +31,9 @@ def painted(color, amount):
 
 
 def test_a_reference_is_read_small_and_known_by_its_content(tmp_path):
-    first, second = (read_reference(figure(tmp_path / "a.png", SKIN, HAIR, dress)) for dress in (DRESS, (90, 200, 40)))
+    first, second = (
+        read_reference(save_figure(tmp_path / "a.png", SKIN, HAIR, dress)) for dress in (DRESS, (90, 200, 40))
+    )
     assert max(first.rgb.shape) == SIDE_PX and len(first.palette) == 3
     assert first.digest != second.digest == Reference(second.rgb, first.palette).digest
     assert Settings(reference=first).palette == first.palette
@@ -50,7 +43,7 @@ def test_a_reference_is_read_small_and_known_by_its_content(tmp_path):
 
 
 def test_a_reference_needs_color(tmp_path, drawings):
-    for path in (drawings / "cat.png", figure(tmp_path / "p.png", (90, 90, 90), (200, 200, 200))):
+    for path in (drawings / "cat.png", save_figure(tmp_path / "p.png", (90, 90, 90), (200, 200, 200))):
         with pytest.raises(InputError, match="has no colors to take over"):
             read_reference(path)
     with pytest.raises(InputError, match="cannot be opened"):
@@ -106,7 +99,7 @@ def test_drawings_without_regions(value):
 
 @pytest.mark.parametrize("model", ["plain_model", "hint_model"])
 def test_the_command(command, drawings, request, tmp_path, model):
-    reference = figure(tmp_path / "finished.png", HAIR, SKIN, DRESS)
+    reference = save_figure(tmp_path / "finished.png", HAIR, SKIN, DRESS)
     arguments = ["colorize", drawings / "girl.png", "--model", request.getfixturevalue(model), "--lines", "none"]
     assert command(*arguments, "-o", tmp_path / "plain.png").status == 0
     assert command(*arguments, "-o", tmp_path / "a.png", "--reference", reference, "--jobs", 1).status == 0

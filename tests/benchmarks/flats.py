@@ -27,7 +27,6 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import subprocess
 import sys
 import tempfile
 import time
@@ -35,7 +34,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from machine import processor
 from PIL import Image
+from procedural import draw_pictures
 
 from pixelpainter.regions import find_paper, find_regions
 
@@ -61,22 +62,10 @@ def main() -> None:
     print(f"numpy {np.__version__}, OpenCV {cv2.__version__}")
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.pictures or Path(temporary)
-        command = [sys.executable, arguments.generator, "--flats", "--out", folder]
-        command += ["--count", arguments.count, "--seed", arguments.seed, "--size", arguments.size]
-        names = [f"anime_{arguments.seed + number}" for number in range(arguments.count)]
-        if not all((folder / "flats" / f"{name}.png").exists() for name in names):
-            subprocess.run([str(part) for part in command], check=True)
+        names = draw_pictures(arguments.generator, folder, arguments.seed, arguments.count, arguments.size)
         kept = [measure(folder, names, inked, arguments.spots) for inked in (True, False)]
     if arguments.check and not all(kept):
         sys.exit(1)
-
-
-def processor() -> str:
-    """Return the name of the processor, where the system tells it."""
-    information = Path("/proc/cpuinfo")
-    text = information.read_text() if information.exists() else ""
-    models = [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")]
-    return models[0] if models else platform.processor()
 
 
 def measure(folder: Path, names: list[str], inked: bool, spots: int) -> bool:

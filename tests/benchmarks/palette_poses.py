@@ -37,6 +37,7 @@ from typing import Any
 import cv2
 import numpy as np
 import onnxruntime
+from machine import processor
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -204,14 +205,6 @@ def measure(
             tally.same.append(np.bincount(own).max() / len(own))
             tally.shuffled.append(np.bincount(mixed[color]).max() / len(own))
             tally.right.append(own.count(true) / len(own))
-
-
-def processor() -> str:
-    """Return the name of the processor, where the system tells it."""
-    information = Path("/proc/cpuinfo")
-    text = information.read_text() if information.exists() else ""
-    models = [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")]
-    return models[0] if models else platform.processor()
 
 
 def main() -> None:

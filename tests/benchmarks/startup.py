@@ -22,6 +22,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from machine import processor
 
 IMPORTS = "import onnxruntime, PIL.Image, numpy, typer"
 PACKAGES = ("numpy", "pillow", "onnxruntime", "opencv-python-headless", "typer", "pixelpainter-cli")
@@ -61,12 +62,9 @@ def main() -> None:
 
 def print_machine() -> None:
     """Print what the figures depend on."""
-    information = Path("/proc/cpuinfo")
-    lines = information.read_text().splitlines() if information.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    print(f"{platform.machine()} {names[0] if names else platform.processor()}, {cores} core(s){load}")
+    print(f"{platform.machine()} {processor()}, {cores} core(s){load}")
     print(f"Python {platform.python_version()}, " + ", ".join(f"{name} {version(name)}" for name in PACKAGES))
 
 
