@@ -17,6 +17,7 @@ from pixelpainter.errors import (
     ModelError,
     OutputError,
     PixelPainterError,
+    ServerError,
     TrainingError,
 )
 
@@ -34,6 +35,7 @@ __all__ = [
     "ModelError",
     "OutputError",
     "PixelPainterError",
+    "ServerError",
     "TrainingError",
     "__version__",
 ]

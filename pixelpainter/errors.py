@@ -7,6 +7,7 @@ PixelPainterError
 ├── DataError             training data cannot be used
 ├── TrainingError         a run cannot start, continue or finish
 ├── ExportError           an exported model does not equal the trained one
+├── ServerError           a server cannot be reached, refuses, or fails
 └── MissingExtraError     a command needs packages that are not installed
 
 A message is one line: what happened, which file or value, what to do about it. Wrong arguments of
@@ -42,6 +43,10 @@ class TrainingError(PixelPainterError):
 
 class ExportError(PixelPainterError):
     """The exported model does not answer like the trained one, so it was not kept."""
+
+
+class ServerError(PixelPainterError):
+    """A PixelPainter server cannot be reached, refuses a request, or fails at it."""
 
 
 class MissingExtraError(PixelPainterError):
