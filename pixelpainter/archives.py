@@ -18,11 +18,11 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from pixelpainter.errors import InputError, PixelPainterError
-from pixelpainter.imaging import SAVE_SUFFIXES
 from pixelpainter.painter import Painted, Painter
 from pixelpainter.pipeline import in_order
 from pixelpainter.plan import FormatName, is_picture, name_results, result_suffix
 from pixelpainter.saving import short_reason, shown_name
+from pixelpainter.suffixes import SAVE_SUFFIXES
 
 MAX_BYTES = 16 << 30  # unpacked; a thousand scanned pages have less
 MAX_ENTRIES = 100_000

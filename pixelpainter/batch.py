@@ -14,13 +14,13 @@ from typing import Any, BinaryIO, Literal
 
 from pixelpainter.atomic import clean_leftovers
 from pixelpainter.errors import InputError
-from pixelpainter.imaging import SAVE_SUFFIXES
 from pixelpainter.painter import Painter, PaintStatus
 from pixelpainter.pipeline import in_order
 from pixelpainter.plan import FormatName, Job
 from pixelpainter.records import hash_bytes, hash_file
 from pixelpainter.results import Results
 from pixelpainter.saving import shown_name
+from pixelpainter.suffixes import SAVE_SUFFIXES
 
 Status = Literal["colored", "copied", "skipped", "unchanged", "failed"]
 
@@ -232,18 +232,3 @@ def _color_archive(
         error = InputError(f"{shown_name(job.source)}: {len(done.problems)} of {done.pages} pages could not be colored")
     status: Status = "failed" if error else "colored" if done.colored or not done.pages else "copied"
     return JobResult(job.source, job.target, status, pages=done.pages, error=error, notes=notes)
-
-
-def share_cores(cores: int, pictures: int, workers: int | None = None) -> tuple[int, int]:
-    """Divide processor cores between pictures, and within one picture.
-
-    Args:
-        cores: how many to use.
-        pictures: how many there are to color.
-        workers: how many pictures to work on at once; None = one per core, for that needs no waiting.
-
-    Returns:
-        How many pictures to work on at once, and how many threads the network gets for each.
-    """
-    workers = workers or max(1, min(cores, pictures))
-    return workers, max(1, cores // workers)

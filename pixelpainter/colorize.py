@@ -1,12 +1,9 @@
-"""Colorizer: one onnxruntime session; one drawing in, one colored picture out."""
+"""Colorizer: one drawing in, one colored picture out."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -16,14 +13,12 @@ from PIL import Image
 
 from pixelpainter.card import ModelCard
 from pixelpainter.compose import LineMode
-from pixelpainter.contract import check_contract
-from pixelpainter.devices import Device, active_device, available_cpus, first_line, load_session
-from pixelpainter.errors import ModelError
+from pixelpainter.devices import Device
 from pixelpainter.finish import Painting
 from pixelpainter.hints import Hint, draw_on_paper
-from pixelpainter.hub import find_model, hash_file
 from pixelpainter.imaging import Picture, letterbox, picture_from_array, picture_from_image
 from pixelpainter.lines import clean_drawing
+from pixelpainter.session import Session
 from pixelpainter.settings import Settings
 
 if TYPE_CHECKING:
@@ -33,7 +28,7 @@ if TYPE_CHECKING:
     from pixelpainter.reference import Reference
     from pixelpainter.strokes import Strokes
 
-__all__ = ["Colorizer", "available_cpus"]
+__all__ = ["Colorizer"]
 
 PAPER = 255
 
@@ -43,71 +38,56 @@ class Colorizer:
 
     >>> colorizer = Colorizer()
     >>> colorizer.colorize(PIL.Image.open("sketch.png")).save("sketch_color.png")
-
-    Attributes:
-        file: the ONNX file.
     """
 
     def __init__(
         self,
-        model: str | Path | None = None,
+        model: str | Path | Session | None = None,
         *,
         threads: int | None = None,
         device: Device = "auto",
-        background: bool = False,
         quiet: bool = False,
     ) -> None:
         """Load a model, and download it first if it lies on the Hugging Face Hub only.
 
         Args:
             model: path of an ONNX file, or a name as `pixelpainter.hub.find_model` reads it; None = what
-                ``PIXELPAINTER_MODEL`` names, or the model that comes with the package.
+                ``PIXELPAINTER_MODEL`` names, or the model that comes with the package. Or one that is loading:
+                the other arguments mean nothing then, and errors of the model come when it is needed.
             threads: processor cores for one picture; None = all that this process may use.
             device: "cpu", "cuda", or "auto": CUDA where it works, else the processor.
-            background: return at once and load meanwhile, so that a first picture can be read; all errors
-                but that of a missing model are raised by what needs the model first.
             quiet: show nothing on stderr while downloading.
 
         Raises:
             ModelError: the model is missing, is none of ours, is damaged, or is not for line drawings; or
                 "cuda" was named and does not work here: the message says why.
         """
-        if threads is not None and threads < 1:
-            raise ValueError(f"threads is {threads}, not 1 or more")
-        self.file = find_model(model, quiet=quiet)
-        self._loaded: Future[tuple[Any, ModelCard]] = Future()
         self._places: dict[tuple[str, bytes | None], Places] = {}  # of the references that were used
-        load = functools.partial(self._load, threads or available_cpus(), device)
-        if background:
-            Thread(target=load, name="pixelpainter-model", daemon=True).start()
+        if isinstance(model, Session):
+            self._session = model
         else:
-            load()
-            self._loaded.result()
+            self._session = Session(model, threads=threads, device=device, quiet=quiet)
+            _ = self.card
 
-    def _load(self, threads: int, device: Device) -> None:
-        """Load session and card, or note why that is impossible."""
-        try:
-            session = load_session(self.file, threads=threads, device=device)
-            card = ModelCard.from_metadata(session.get_modelmeta().custom_metadata_map, str(self.file))
-            check_contract(card, session, self.file)
-            self._loaded.set_result((session, card))
-        except BaseException as error:  # whoever needs the model gets it
-            self._loaded.set_exception(error)
+    @property
+    def file(self) -> Path:
+        """The ONNX file."""
+        return self._session.file
 
     @property
     def card(self) -> ModelCard:
         """What the model reads, predicts and was made from."""
-        return self._loaded.result()[1]
+        return self._session.card
 
     @property
     def device(self) -> Device:
         """Where the model really runs, "cpu" or "cuda"."""
-        return active_device(self._loaded.result()[0])
+        return self._session.device
 
-    @functools.cached_property
+    @property
     def model_hash(self) -> str:
-        """SHA-256 of the ONNX file; computed when it is first asked for, less than 1 ms per megabyte."""
-        return hash_file(self.file)
+        """SHA-256 of the ONNX file."""
+        return self._session.model_hash
 
     def colorize(
         self,
@@ -280,7 +260,7 @@ class Colorizer:
         inputs = {"picture": np.concatenate(channels)[None]}
         if palette is not None:
             inputs["palette"] = palette[None]
-        return np.ascontiguousarray((self._run(inputs).transpose(1, 2, 0) + 1) / 2).clip(0, 1)
+        return np.ascontiguousarray((self._session.run(inputs).transpose(1, 2, 0) + 1) / 2).clip(0, 1)
 
     def _palette_code(self, palette: Sequence[Swatch]) -> NDArray[np.float32] | None:
         """Return (card.palette, 4) float32: the user's palette, else the model's own, else zeros; None if not read."""
@@ -293,18 +273,3 @@ class Colorizer:
         if self.card.default_palette:
             return np.array(self.card.default_palette, np.float32)
         return np.zeros((self.card.palette, 4), np.float32)
-
-    def _run(self, inputs: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Run the network once. Returns (3, size, size) float32, about [-1, 1]."""
-        session, _ = self._loaded.result()
-        try:
-            answer: NDArray[np.float32] = np.asarray(session.run(["color"], inputs)[0])
-        except Exception as error:  # onnxruntime's exceptions share no base of their own
-            raise ModelError(f"{self.file}: the model cannot be run ({first_line(error)})") from error
-        if answer.shape != (1, 3, self.card.size, self.card.size) or not np.isfinite(answer).all():
-            raise ModelError(
-                f"{self.file}: the model's answer is no picture (shape {answer.shape}, or numbers that are not "
-                "finite); export it again"
-            )
-        picture: NDArray[np.float32] = answer[0]
-        return picture

@@ -17,7 +17,8 @@ from typing import Any, BinaryIO
 from PIL import ExifTags, Image, ImageFile
 
 from pixelpainter.errors import InputError
-from pixelpainter.saving import SAVE_SUFFIXES, short_reason, valid_dpi
+from pixelpainter.saving import short_reason, valid_dpi
+from pixelpainter.suffixes import SAVE_SUFFIXES
 
 # PIL logs some errors that it also raises; without any handler Python would print them.
 logging.getLogger("PIL").addHandler(logging.NullHandler())

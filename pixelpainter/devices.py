@@ -142,6 +142,21 @@ def available_cpus() -> int:
     return max(1, math.floor(min(affinity_cpus(), cgroup_cpus())))
 
 
+def share_cores(cores: int, pictures: int, workers: int | None = None) -> tuple[int, int]:
+    """Divide processor cores between pictures, and within one picture.
+
+    Args:
+        cores: how many to use.
+        pictures: how many there are to color.
+        workers: how many pictures to work on at once; None = one per core, for that needs no waiting.
+
+    Returns:
+        How many pictures to work on at once, and how many threads the network gets for each.
+    """
+    workers = workers or max(1, min(cores, pictures))
+    return workers, max(1, cores // workers)
+
+
 def affinity_cpus() -> int:
     """Return how many processor cores the system lets this process run on; quotas not counted."""
     if hasattr(os, "process_cpu_count"):  # Python >= 3.13

@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 DOT_RADIUS = 1.5  # network pixels: a dot of 3x3, the middle one of the dots in training (1, 3 and 7 wide)
 NEAR_PAPER = 4  # network pixels that a hint on a line is moved at most
-SIDE_CARS = (".hints.json", ".hints.png")  # instead of a drawing's suffix: files with its hints
 
 
 @dataclass(frozen=True)
@@ -66,11 +64,6 @@ def parse_hint(text: str) -> Hint:
         return Hint(float(parts[0]), float(parts[1]), (red, green, blue), radius)
     except ValueError as error:
         raise ValueError(f"{text!r} is not x,y,RRGGBB or x,y,RRGGBB,radius (such as 120,80,FFCC99): {error}") from error
-
-
-def is_side_car(path: PurePath) -> bool:
-    """Tell by its name whether a file holds the hints of a drawing beside it."""
-    return path.name.lower().endswith(SIDE_CARS)
 
 
 def draw_hints(hints: Sequence[Hint], size: tuple[int, int], box: Letterbox) -> NDArray[np.float32]:

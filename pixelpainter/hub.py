@@ -6,7 +6,6 @@ only when a model of the Hub is asked for.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import sys
@@ -74,6 +73,8 @@ def hash_file(file: Path) -> str:
     Raises:
         ModelError: it cannot be read.
     """
+    import hashlib  # 4 ms, which `--help` need not wait for
+
     try:
         with file.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -21,7 +21,6 @@ from PIL import ExifTags, Image
 from pixelpainter.decoding import decode_picture, errors_named
 from pixelpainter.errors import InputError
 from pixelpainter.saving import (
-    SAVE_SUFFIXES,
     Pixels,
     encode_picture,
     on_white,
@@ -32,8 +31,6 @@ from pixelpainter.saving import (
 )
 
 __all__ = [
-    "PICTURE_SUFFIXES",
-    "SAVE_SUFFIXES",
     "Letterbox",
     "Picture",
     "encode_picture",
@@ -43,9 +40,6 @@ __all__ = [
     "picture_from_image",
     "save_picture",
 ]
-
-PICTURE_SUFFIXES = frozenset({*SAVE_SUFFIXES, ".apng", ".gif", ".jfif", ".jpe", ".pbm", ".pfm", ".pgm", ".pnm"})
-"""Lower-case suffixes of the pictures that can be read."""
 
 _EXIF_KEYS = {"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"}  # where PIL looks for EXIF
 # What undoes each EXIF orientation, for an array whose first two axes are rows and columns.

@@ -17,12 +17,12 @@ import numpy as np
 from pixelpainter import __version__
 from pixelpainter.colorize import Colorizer
 from pixelpainter.errors import InputError, OutputError
-from pixelpainter.hints import SIDE_CARS
-from pixelpainter.imaging import SAVE_SUFFIXES, Picture, encode_picture, open_picture
+from pixelpainter.imaging import Picture, encode_picture, open_picture
 from pixelpainter.lines import is_colored
 from pixelpainter.pipeline import Room
 from pixelpainter.saving import short_reason, shown_name
 from pixelpainter.settings import Settings
+from pixelpainter.suffixes import SAVE_SUFFIXES, SIDE_CARS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

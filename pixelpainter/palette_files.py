@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 
 from pixelpainter.color import srgb_from_lab
 from pixelpainter.errors import InputError
-from pixelpainter.imaging import PICTURE_SUFFIXES, open_picture
+from pixelpainter.imaging import open_picture
 from pixelpainter.palette import Swatch, most_different, palette_code, swatches_of_code
 from pixelpainter.saving import short_reason, shown_name
+from pixelpainter.suffixes import PICTURE_SUFFIXES
 
 MOST_COLORS = 64  # that a network can read (card.py); a file with more is reduced to the most different ones
 _MAX_BYTES = 16 << 20  # a palette of a million colors

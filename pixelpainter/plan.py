@@ -19,8 +19,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
 from pixelpainter.errors import InputError, OutputError, PixelPainterError
-from pixelpainter.hints import SIDE_CARS, is_side_car
-from pixelpainter.imaging import PICTURE_SUFFIXES, SAVE_SUFFIXES
+from pixelpainter.suffixes import PICTURE_SUFFIXES, SAVE_SUFFIXES, SIDE_CARS, is_side_car
 
 if TYPE_CHECKING:
     from pixelpainter.layers.files import LayerFormat

@@ -7,7 +7,6 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +17,9 @@ from PIL import ExifTags, Image
 
 from pixelpainter.atomic import new_file
 from pixelpainter.errors import OutputError
+from pixelpainter.suffixes import SAVE_SUFFIXES
 
 Pixels = NDArray[np.uint8]
-
-SAVE_SUFFIXES: Mapping[str, str] = {
-    ".png": "PNG",
-    ".jpg": "JPEG",
-    ".jpeg": "JPEG",
-    ".webp": "WEBP",
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-    ".bmp": "BMP",
-    ".ppm": "PPM",
-} | ({".avif": "AVIF"} if find_spec("PIL._avif") else {})
-"""Lower-case suffixes that can be written, each with its PIL format name."""
 
 _ALPHA_FORMATS = frozenset({"PNG", "WEBP", "TIFF", "AVIF"})
 _EXIF_FORMATS = frozenset({"JPEG", "WEBP", "TIFF", "AVIF"})

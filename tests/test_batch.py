@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pixelpainter.batch import Job, JobResult, run_jobs, share_cores
+from pixelpainter.batch import Job, JobResult, run_jobs
+from pixelpainter.devices import share_cores
 from pixelpainter.errors import InputError
 from pixelpainter.plan import plan_folder
 

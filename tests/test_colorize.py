@@ -15,6 +15,7 @@ from pixelpainter.errors import InputError
 from pixelpainter.hints import Hint
 from pixelpainter.imaging import open_picture
 from pixelpainter.palette import Swatch
+from pixelpainter.session import Session
 from pixelpainter.strokes import Strokes
 
 
@@ -226,12 +227,12 @@ def test_the_card_is_there(hinted, hint_model):
 
 def test_loading_in_the_background(hinted, hint_model, tmp_path):
     drawing = page(90, 60)
-    colorizer = Colorizer(hint_model, background=True)
+    colorizer = Colorizer(Session(hint_model))
     np.testing.assert_array_equal(np.asarray(colorizer.colorize(drawing)), np.asarray(hinted.colorize(drawing)))
     assert (colorizer.card, colorizer.device) == (hinted.card, hinted.device)
     with pytest.raises(ModelError, match=r"none\.onnx"):
-        Colorizer(tmp_path / "none.onnx", background=True)
-    damaged = Colorizer(save_plain_model(tmp_path / "foreign.onnx", None), background=True)
+        Session(tmp_path / "none.onnx")
+    damaged = Colorizer(Session(save_plain_model(tmp_path / "foreign.onnx", None)))
     for _ in range(2):
         with pytest.raises(ModelError, match="has no PixelPainter model card"):
             damaged.colorize(drawing)

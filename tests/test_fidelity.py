@@ -10,7 +10,8 @@ from PIL import Image, PngImagePlugin
 from test_imaging import pack_tiff, swapped_profile
 
 from pixelpainter import Colorizer
-from pixelpainter.imaging import SAVE_SUFFIXES, open_picture
+from pixelpainter.imaging import open_picture
+from pixelpainter.suffixes import SAVE_SUFFIXES
 
 WIDTH, HEIGHT = 45, 28
 PAGE = np.full((HEIGHT, WIDTH), 255, np.uint8)

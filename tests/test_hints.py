@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from pixelpainter.errors import InputError
-from pixelpainter.hints import Hint, draw_hints, is_side_car, off_lines, parse_hint
+from pixelpainter.hints import Hint, draw_hints, off_lines, parse_hint
 from pixelpainter.imaging import Letterbox
+from pixelpainter.suffixes import is_side_car
 
 WIDE = Letterbox(side=64, top=16, left=0, height=32, width=64)  # a picture twice as wide as high
 

@@ -12,7 +12,8 @@ from PIL import Image, PngImagePlugin
 
 from pixelpainter import saving
 from pixelpainter.errors import OutputError
-from pixelpainter.imaging import PICTURE_SUFFIXES, open_picture
+from pixelpainter.imaging import open_picture
+from pixelpainter.suffixes import PICTURE_SUFFIXES
 
 RANDOM = np.random.default_rng(7)
 RGB = RANDOM.integers(0, 256, (6, 9, 3), dtype=np.uint8)

@@ -86,26 +86,32 @@ def colorize(
     check_regions(layers, lines, preview, gap, flat=flat)
     check_outputs(destination, as_json=as_json, print_paths=print_paths, shard=shard, variations=variations)
     check_colors(palette, reference, variations, exact=exact)
-    # Imported here, so that --help and most usage errors wait for neither numpy nor onnxruntime.
+    # Imported here, so that --help and most usage errors wait for neither numpy nor onnxruntime; and the model first:
+    # it loads while the rest is imported.
+    from pixelpainter.devices import available_cpus, share_cores
+    from pixelpainter.plan import parse_shard
+
+    (part,) = parsed("--shard", parse_shard, [shard] if shard else ()) or (None,)
+    plan = _plan(paths, output, destination, format, layers, pattern or (), part, preview, variations)
+    cores = threads or available_cpus()
+    workers, network_threads = share_cores(cores, sum(cores if job.is_archive else 1 for job in plan), jobs)
+    from pixelpainter.session import Session
+
+    session = Session(model, threads=network_threads, device=device, quiet=quiet)
     import cv2
 
     from pixelpainter import batch
-    from pixelpainter.colorize import Colorizer, available_cpus
+    from pixelpainter.colorize import Colorizer
     from pixelpainter.painter import Painter
-    from pixelpainter.plan import parse_shard
     from pixelpainter.records import Records
     from pixelpainter.results import Results
     from pixelpainter.settings import Settings
 
-    (part,) = parsed("--shard", parse_shard, [shard] if shard else ()) or (None,)
-    plan = _plan(paths, output, destination, format, layers, pattern or (), part, preview, variations)
+    cv2.setNumThreads(network_threads)
     hints, strokes = _read_hints(hint or (), hints_file, max_pixels)
     palettes = _palettes(palette, variations, seed, max_pixels)
     finished = _read_reference(reference, max_pixels)
-    cores = threads or available_cpus()
-    workers, network_threads = batch.share_cores(cores, sum(cores if job.is_archive else 1 for job in plan), jobs)
-    cv2.setNumThreads(network_threads)
-    colorizer = Colorizer(model, threads=network_threads, device=device, background=True, quiet=quiet)
+    colorizer = Colorizer(session)
     painter = Painter(colorizer=colorizer, colored=colored, quality=quality, max_pixels=max_pixels)
     wanted = partial(
         Settings,
@@ -190,7 +196,7 @@ def _plan(
 ) -> list[Job]:
     """Return the jobs of this run, and of its part if there are several."""
     from pixelpainter import plan
-    from pixelpainter.hints import is_side_car
+    from pixelpainter.suffixes import is_side_car
 
     if all(is_side_car(path) for path in paths):
         raise wrong("PATH", f"{paths[0]} holds the hints of a drawing; name the drawing")
@@ -209,7 +215,7 @@ def _plan(
 
 def _color_to_stdout(job: Job, painter: Painter, format: FormatName | None, *, quiet: bool) -> None:
     """Color one picture and write it to stdout."""
-    from pixelpainter.imaging import SAVE_SUFFIXES
+    from pixelpainter.suffixes import SAVE_SUFFIXES
 
     data = painter.read(job.source) if job.data is None else job.data
     kind = None if format == "keep" else SAVE_SUFFIXES[f".{format or 'png'}"]

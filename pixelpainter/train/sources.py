@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelpainter.errors import DataError
-from pixelpainter.imaging import PICTURE_SUFFIXES
+from pixelpainter.suffixes import PICTURE_SUFFIXES
 from pixelpainter.train.pairs import ASPECT_TOLERANCE, NAME_ENCODING, Layout, Location, Pair, chroma, open_zip, read_rgb
 
 Pictures = dict[str, Location]  # path inside the root, with forward slashes -> where it lies
