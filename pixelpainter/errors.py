@@ -8,6 +8,7 @@ PixelPainterError
 ├── TrainingError         a run cannot start, continue or finish
 ├── ExportError           an exported model does not equal the trained one
 ├── ServerError           a server cannot be reached, refuses, or fails
+│   └── ServerLostError   and no further picture can be refined there now
 └── MissingExtraError     a command needs packages that are not installed
 
 A message is one line: what happened, which file or value, what to do about it. Wrong arguments of
@@ -47,6 +48,10 @@ class ExportError(PixelPainterError):
 
 class ServerError(PixelPainterError):
     """A PixelPainter server cannot be reached, refuses a request, or fails at it."""
+
+
+class ServerLostError(ServerError):
+    """A server is away, or refuses everything: the pictures that are left need not be tried."""
 
 
 class MissingExtraError(PixelPainterError):
