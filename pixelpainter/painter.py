@@ -33,39 +33,13 @@ if TYPE_CHECKING:
     from pixelpainter.layers.stack import Layer
 
 ColoredMode = Literal["copy", "skip", "force"]
-PaintStatus = Literal["colored", "copied", "skipped"]
-
-# The most bytes that a picture file may have per pixel (four channels of 32 bits), and for its metadata.
-_BYTES_PER_PIXEL, _METADATA_BYTES = 16, 64 << 20
 # Compositing a picture of 64 megapixels takes 10 bytes per pixel at its peak: this makes 1 GB for all threads.
 _PIXELS_AT_ONCE = 100_000_000
 _REGIONS_MEMORY = 4  # times as much per pixel take regions; four layers and their file take no more after them
 
 
-@dataclass(frozen=True)
-class Painted:
-    """What a drawing became, ready to be written.
-
-    Attributes:
-        files: one file, or that of each layer as `layers.LAYER_FILES` names them; none if the status is "skipped".
-        status: "colored"; "copied" or "skipped" if the drawing already was.
-        size: (width, height) of the picture.
-        notes: what else the user should know, one line each.
-    """
-
-    files: tuple[bytes, ...]
-    status: PaintStatus
-    size: tuple[int, int]
-    notes: tuple[str, ...] = ()
-
-    @property
-    def data(self) -> bytes:
-        """The only file; empty if there is none."""
-        return self.files[0] if self.files else b""
-
-
 @dataclass(frozen=True, kw_only=True)
-class Painter:
+class Painter(FilePainter):
     """Colors picture files; one object serves many threads at once.
 
     Attributes:
@@ -73,16 +47,14 @@ class Painter:
         settings: what is wanted of the coloring.
         colored: what to do with pictures that already are colored: copy them as they are, skip them, or
             color them all the same.
-        quality: of JPEG, WebP and AVIF, 1 to 100.
-        max_pixels: larger pictures are refused.
         room: bounds the memory of all pictures in work; shared with the painters that `beside` makes.
     """
+
+    done = "colored"
 
     colorizer: Colorizer
     settings: Settings = field(default_factory=Settings)
     colored: ColoredMode = "copy"
-    quality: int | None = None
-    max_pixels: int = 150_000_000
     room: Room = field(default_factory=lambda: Room(_PIXELS_AT_ONCE), repr=False, compare=False)
 
     def beside(self, source: Path) -> Painter:
@@ -121,33 +93,6 @@ class Painter:
         """SHA-256 of all that decides how a result looks, apart from the drawing and the result's format."""
         everything = {**self.metadata, "colored": self.colored, "quality": self.quality}
         return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
-
-    def read(self, source: Path) -> bytes:
-        """Read the file of a drawing.
-
-        Raises:
-            InputError: it cannot be read, or is too large to be a picture of ``max_pixels``.
-        """
-        name = shown_name(source)
-        try:
-            with source.open("rb") as stream:
-                return self.read_stream(stream, name)
-        except IsADirectoryError as error:
-            raise InputError(f"{name}: this is a folder; give a picture file") from error
-        except (OSError, ValueError) as error:  # ValueError: a null character in the name
-            raise InputError(f"{name}: cannot be opened ({short_reason(error)})") from error
-
-    def read_stream(self, stream: BinaryIO, name: str) -> bytes:
-        """Read a drawing from a stream to its end. Raises InputError if it is too large, see `read`."""
-        data = stream.read(self.max_file_bytes + 1)
-        if len(data) > self.max_file_bytes:
-            raise InputError(f"{name}: the file is larger than any picture of {self.max_pixels} pixels (--max-pixels)")
-        return data
-
-    @property
-    def max_file_bytes(self) -> int:
-        """Size of the largest file that is read."""
-        return self.max_pixels * _BYTES_PER_PIXEL + _METADATA_BYTES
 
     def paint(self, data: bytes, name: str, format: str | None, layers: LayerFormat | None = None) -> Painted:
         """Color a picture file.
@@ -202,14 +147,6 @@ class Painter:
             return _encoded_layers(build_layers(picture.rgb, paper, picture.rgb, picture.alpha), layers, picture)
         return (data if picture.format == format else self._encoded(picture, picture.rgb, format),)
 
-    def _encoded(
-        self, picture: Picture, rgb: NDArray[np.uint8], format: str, metadata: Mapping[str, str] | None = None
-    ) -> bytes:
-        """Return the file of a picture that has the transparency and resolution of the drawing."""
-        return encode_picture(
-            rgb, format=format, alpha=picture.alpha, dpi=picture.dpi, quality=self.quality, metadata=metadata
-        )
-
 
 def _encoded_layers(
     layers: tuple[Layer, ...], format: LayerFormat, picture: Picture, metadata: Mapping[str, str] | None = None
@@ -218,16 +155,3 @@ def _encoded_layers(
     from pixelpainter.layers.files import encode_layers
 
     return encode_layers(layers, format, dpi=picture.dpi, metadata=metadata)
-
-
-class Named(io.BytesIO):
-    """Bytes of a file that open_picture can name in its messages."""
-
-    def __init__(self, data: bytes, name: str) -> None:
-        super().__init__(data)
-        self.name = name
-
-
-def writable_format(format: str) -> str:
-    """Return a PIL format name, or PNG for those that can only be read."""
-    return format if format in SAVE_SUFFIXES.values() else "PNG"
