@@ -17,8 +17,8 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from pixelpainter.errors import InputError, PixelPainterError
-from pixelpainter.painter import Painted, Painter
+from pixelpainter.errors import InputError, PixelPainterError, ServerLostError
+from pixelpainter.file_painter import FilePainter, Painted
 from pixelpainter.pipeline import in_order
 from pixelpainter.plan import FormatName, is_picture, name_results, result_suffix
 from pixelpainter.saving import short_reason, shown_name
@@ -42,9 +42,9 @@ class ArchiveResult:
 
     Attributes:
         pages: number of pictures in it.
-        colored: how many were colored; the others were copied.
+        colored: how many were colored or refined; the others were copied.
         already: how many were copied because they are colored already.
-        problems: one line for each page that could not be colored.
+        problems: one line for each page that could not be painted.
         notes: what else the user should know about pages, one line each.
     """
 
@@ -58,24 +58,25 @@ class ArchiveResult:
 def color_archive(
     source: Path,
     result: BinaryIO,
-    painter: Painter,
+    painter: FilePainter,
     *,
     format: FormatName | None = None,
     workers: int = 1,
     on_page: Callable[[], None] | None = None,
 ) -> ArchiveResult:
-    """Write a copy of an archive with its pages colored; order, times, comments and other files stay.
+    """Write a copy of an archive with its pages colored or refined; order, times, comments and other files stay.
 
     Args:
         source: the archive.
         result: an empty stream for the new archive; it is read and written at any place.
-        painter: colors the pages. A page that it cannot use is copied as it is, and named in the result.
+        painter: paints the pages. A page that it cannot use is copied as it is, and named in the result.
         format: kind of the colored pages; None or "keep" = that of each page (PNG where it cannot be written).
         workers: how many pages to work on at once.
         on_page: called for each page that is done, in the calling thread.
 
     Raises:
         InputError: the archive is damaged, encrypted or hostile.
+        ServerLostError: a server that refines the pages is lost.
     """
     with _opened(source) as archive:
         names = _result_names(archive, format or "keep")
@@ -100,7 +101,7 @@ def color_archive(
                         already += 1
                         _copy(archive, entry, target)
                     else:
-                        colored += page.status == "colored"
+                        colored += page.status == painter.done
                         already += page.status == "copied"
                         notes += [f"{entry.filename}: {note}" for note in page.notes]
                         target.writestr(_page_entry(entry, names[entry.filename]), page.data)
@@ -187,7 +188,7 @@ def _result_names(archive: zipfile.ZipFile, format: FormatName) -> dict[str, str
 
 
 def _paint_page(
-    archive: zipfile.ZipFile, names: dict[str, str], painter: Painter, entry: zipfile.ZipInfo
+    archive: zipfile.ZipFile, names: dict[str, str], painter: FilePainter, entry: zipfile.ZipInfo
 ) -> tuple[zipfile.ZipInfo, Painted | str | None]:
     """Color one page. None for what is no page; the message of an error (which itself would hold the picture)."""
     if entry.filename not in names:
@@ -197,6 +198,8 @@ def _paint_page(
     try:
         data = _read(archive, entry, painter.max_file_bytes)
         return entry, painter.paint(data, shown_name(name), SAVE_SUFFIXES[suffix])
+    except ServerLostError:  # no page can be refined now; what is there shall stay
+        raise
     except PixelPainterError as error:
         return entry, str(error)
 

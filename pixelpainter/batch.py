@@ -1,4 +1,4 @@
-"""Color many pictures and archives: several at once, what is up to date is left alone, one bad file stops nothing."""
+"""Color or refine many pictures and archives: what is up to date is left alone, one bad file stops nothing."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, TypeVar
 
 from pixelpainter.atomic import clean_leftovers
 from pixelpainter.errors import InputError
-from pixelpainter.painter import Painter, PaintStatus
+from pixelpainter.file_painter import FilePainter, PaintStatus
 from pixelpainter.pipeline import in_order
 from pixelpainter.plan import FormatName, Job
 from pixelpainter.records import hash_bytes, hash_file
@@ -22,7 +22,8 @@ from pixelpainter.results import Results
 from pixelpainter.saving import shown_name
 from pixelpainter.suffixes import SAVE_SUFFIXES
 
-Status = Literal["colored", "copied", "skipped", "unchanged", "failed"]
+Status = Literal["colored", "refined", "copied", "skipped", "unchanged", "failed"]
+AnyPainter = TypeVar("AnyPainter", bound=FilePainter)
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class JobResult:
     Attributes:
         source: the drawing or archive.
         output: the file of the result; None if there is none.
-        status: "colored"; "copied" or "skipped" because it already was colored; "unchanged" because the
+        status: "colored" or "refined"; "copied" or "skipped" because it already was colored; "unchanged" because the
             result is up to date; "failed".
         seconds: wall-clock time.
         size: (width, height) of a picture that was opened.
@@ -114,7 +115,7 @@ def _forget_frames(error: BaseException | None) -> None:
 
 def color_jobs(
     jobs: Sequence[Job],
-    painters: Sequence[Painter],
+    painters: Sequence[FilePainter],
     results: Results,
     *,
     workers: int = 1,
@@ -138,7 +139,7 @@ def color_jobs(
     return run_jobs(jobs, work, workers)
 
 
-def painter_of(job: Job, painters: Sequence[Painter]) -> Painter:
+def painter_of(job: Job, painters: Sequence[AnyPainter]) -> AnyPainter:
     """Return the painter of a job: that of its variation, and it knows the hints in files beside the drawing.
 
     Raises:
@@ -150,7 +151,7 @@ def painter_of(job: Job, painters: Sequence[Painter]) -> Painter:
 
 def color_job(
     job: Job,
-    painter: Painter,
+    painter: FilePainter,
     results: Results,
     *,
     workers: int = 1,
@@ -184,7 +185,7 @@ def color_job(
 _Store = Callable[[Sequence[Callable[[BinaryIO], bool]]], None]
 
 
-def _color_picture(job: Job, data: bytes, painter: Painter, store: _Store) -> JobResult:
+def _color_picture(job: Job, data: bytes, painter: FilePainter, store: _Store) -> JobResult:
     format = None if job.layers else SAVE_SUFFIXES[job.target.suffix.lower()]
     painted = painter.paint(data, shown_name(job.source), format, job.layers)
     notes = _NOTES.get(painted.status, ()) + painted.notes
@@ -207,7 +208,7 @@ _NOTES: dict[PaintStatus, tuple[str, ...]] = {
 
 def _color_archive(
     job: Job,
-    painter: Painter,
+    painter: FilePainter,
     store: _Store,
     *,
     format: FormatName | None,
@@ -229,6 +230,7 @@ def _color_archive(
         notes += (f"{done.already} of {done.pages} pages already colored, copied as they are",)
     error = None
     if done.problems:
-        error = InputError(f"{shown_name(job.source)}: {len(done.problems)} of {done.pages} pages could not be colored")
-    status: Status = "failed" if error else "colored" if done.colored or not done.pages else "copied"
+        count = f"{len(done.problems)} of {done.pages} pages"
+        error = InputError(f"{shown_name(job.source)}: {count} could not be {painter.done}")
+    status: Status = "failed" if error else painter.done if done.colored or not done.pages else "copied"
     return JobResult(job.source, job.target, status, pages=done.pages, error=error, notes=notes)

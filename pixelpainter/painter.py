@@ -5,34 +5,32 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-import io
 import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 
 from pixelpainter import __version__
 from pixelpainter.colorize import Colorizer
 from pixelpainter.errors import InputError, OutputError
-from pixelpainter.imaging import Picture, encode_picture, open_picture
+from pixelpainter.file_painter import FilePainter, Named, Painted, writable_format
+from pixelpainter.imaging import Picture, open_picture
 from pixelpainter.lines import is_colored
 from pixelpainter.pipeline import Room
-from pixelpainter.saving import short_reason, shown_name
 from pixelpainter.settings import Settings
-from pixelpainter.suffixes import SAVE_SUFFIXES, SIDE_CARS
+from pixelpainter.suffixes import SIDE_CARS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from numpy.typing import NDArray
 
     from pixelpainter.layers.files import LayerFormat
     from pixelpainter.layers.stack import Layer
 
 ColoredMode = Literal["copy", "skip", "force"]
+
 # Compositing a picture of 64 megapixels takes 10 bytes per pixel at its peak: this makes 1 GB for all threads.
 _PIXELS_AT_ONCE = 100_000_000
 _REGIONS_MEMORY = 4  # times as much per pixel take regions; four layers and their file take no more after them
@@ -57,7 +55,7 @@ class Painter(FilePainter):
     colored: ColoredMode = "copy"
     room: Room = field(default_factory=lambda: Room(_PIXELS_AT_ONCE), repr=False, compare=False)
 
-    def beside(self, source: Path) -> Painter:
+    def beside(self, source: Path) -> Self:
         """Return the painter for one drawing: this one, or one that also knows the hints in files beside it.
 
         NAME.hints.json and NAME.hints.png belong to the drawing NAME.png (or another suffix). Hints given to

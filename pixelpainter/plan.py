@@ -1,4 +1,4 @@
-"""Decide which pictures and archives are colored, and where each result goes.
+"""Decide which pictures and archives are colored or refined, and where each result goes.
 
 A job is one picture or archive and the file its result goes to. `plan_file` and `plan_folder` make jobs
 from what the user names; they read folders, but never a file.
@@ -99,10 +99,11 @@ def plan_file(
     target: Path | None = None,
     format: FormatName | None = None,
     layers: LayerFormat | None = None,
+    ending: str = "_color",
 ) -> Job:
     """Return the job of a single file; without a target, NAME_color.png beside it (for layers .ora, .psd, a folder)."""
     if target is None:
-        target = source.with_name(f"{source.stem}_color{result_suffix(source, format, layers)}")
+        target = source.with_name(f"{source.stem}{ending}{result_suffix(source, format, layers)}")
     problem: PixelPainterError | None = None
     if layers is not None:
         problem = _no_layers(source)

@@ -14,8 +14,9 @@ from PIL import Image, ImageDraw, ImageFont
 from pixelpainter import __version__
 from pixelpainter.archives import read_first_page
 from pixelpainter.errors import OutputError, PixelPainterError
+from pixelpainter.file_painter import Named
 from pixelpainter.imaging import open_picture, save_picture
-from pixelpainter.painter import Named, Painter
+from pixelpainter.painter import Painter
 from pixelpainter.plan import is_archive
 from pixelpainter.saving import short_reason, shown_name
 

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from pixelpainter.atomic import new_file
 from pixelpainter.errors import OutputError
-from pixelpainter.painter import Painter
+from pixelpainter.file_painter import FilePainter
 from pixelpainter.plan import FormatName, Job
 from pixelpainter.records import Record, Records, State, hash_file, hash_stream
 from pixelpainter.saving import short_reason, shown_name
@@ -31,11 +31,11 @@ class Results:
     overwrite: bool = False
     format: FormatName | None = None
 
-    def made_by(self, job: Job, painter: Painter) -> str:
+    def made_by(self, job: Job, painter: FilePainter) -> str:
         """Return what decides how a result looks, apart from the drawing."""
         return f"{painter.fingerprint} {self.format or 'keep'}" if job.is_archive else painter.fingerprint
 
-    def state(self, job: Job, painter: Painter, source: str | None = None) -> State:
+    def state(self, job: Job, painter: FilePainter, source: str | None = None) -> State:
         """Tell what a job would find, without coloring anything.
 
         Args:
@@ -58,7 +58,7 @@ class Results:
         states = {self._state(job, file, place, painter, source or "") for file, place in job.files}
         return states.pop() if len(states) == 1 else "outdated"  # some files of several: a run that was stopped
 
-    def _state(self, job: Job, file: Path, place: str, painter: Painter, source: str) -> State:
+    def _state(self, job: Job, file: Path, place: str, painter: FilePainter, source: str) -> State:
         """Tell what one file of a result is. Raises OutputError if it may not be replaced."""
         if not os.path.lexists(file):
             return "missing"
@@ -75,7 +75,7 @@ class Results:
         return state
 
     def store(
-        self, job: Job, fills: Sequence[Callable[[BinaryIO], bool]], *, replace: bool, source: str, painter: Painter
+        self, job: Job, fills: Sequence[Callable[[BinaryIO], bool]], *, replace: bool, source: str, painter: FilePainter
     ) -> None:
         """Write a result, each file after its record.
 

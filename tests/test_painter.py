@@ -8,8 +8,9 @@ from PIL import Image
 import pixelpainter
 from pixelpainter.colorize import Colorizer
 from pixelpainter.errors import InputError, ModelError
+from pixelpainter.file_painter import writable_format
 from pixelpainter.hints import Hint
-from pixelpainter.painter import Painter, writable_format
+from pixelpainter.painter import Painter
 from pixelpainter.settings import Settings
 from pixelpainter.strokes import Strokes
 

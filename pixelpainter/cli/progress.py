@@ -22,14 +22,32 @@ from pixelpainter.errors import InputError, OutputError, PixelPainterError
 
 if TYPE_CHECKING:
     from pixelpainter.batch import JobResult
-    from pixelpainter.painter import Painter
+    from pixelpainter.file_painter import FilePainter
     from pixelpainter.plan import Job
     from pixelpainter.results import Results
 
 Log = Callable[["JobResult"], None]
 
 _SHOWN_FAILURES = 20
-_PLAN_WORDS = {"missing": "color", "outdated": "color again", "current": "up to date"}
+
+
+@dataclass(frozen=True)
+class Words:
+    """What a command does, in the words for it.
+
+    Attributes:
+        verb: as in "nothing to color".
+        doing: beside the bar.
+        statuses: what can become of a file, as the summary lists it.
+    """
+
+    verb: str
+    doing: str
+    statuses: tuple[str, ...]
+
+
+COLORIZE = Words("color", "coloring", ("colored", "copied", "skipped", "unchanged", "failed"))
+REFINE = Words("refine", "refining", ("refined", "unchanged", "failed"))
 
 
 @dataclass
@@ -57,9 +75,10 @@ class Tally:
         elif result.output is not None:
             self.pairs.append((result.source, result.output))
 
-    def summary(self) -> str:
+    def summary(self, words: Words) -> str:
         """Return the counts as one line."""
-        return ", ".join(f"{count} {status}" for status, count in self.counts.items() if count) or "nothing to color"
+        counts = ", ".join(f"{count} {status}" for status, count in self.counts.items() if count)
+        return counts or f"nothing to {words.verb}"
 
 
 class Meter:
@@ -81,7 +100,14 @@ class Meter:
 
 
 def watch(
-    results: Iterable[JobResult], plan: Sequence[Job], meter: Meter, *, quiet: bool, log: Log, print_paths: bool
+    results: Iterable[JobResult],
+    plan: Sequence[Job],
+    meter: Meter,
+    *,
+    quiet: bool,
+    log: Log,
+    print_paths: bool,
+    words: Words = COLORIZE,
 ) -> Tally:
     """Print results as they come, and a summary of several.
 
@@ -91,7 +117,7 @@ def watch(
     tally, start, total = Tally(), time.perf_counter(), len(plan)
     terminal = sys.stderr.isatty()
     pictures = list(itertools.accumulate(_count_pictures(plan))) if terminal and not quiet else []
-    with _bar(meter, pictures[-1] if pictures else 0):
+    with _bar(meter, pictures[-1] if pictures else 0, words):
         try:
             for number, result in enumerate(results, 1):
                 tally.add(result)
@@ -111,7 +137,7 @@ def watch(
         if terminal and not quiet:
             _print_table(tally)
         else:
-            print_note(tally.summary())
+            print_note(tally.summary(words))
     return tally
 
 
@@ -146,7 +172,7 @@ def _print_result(result: JobResult, number: str, *, quiet: bool, bar: bool) -> 
 
 
 @contextmanager
-def _bar(meter: Meter, pictures: int) -> Iterator[None]:
+def _bar(meter: Meter, pictures: int, words: Words) -> Iterator[None]:
     """Show a progress bar of several pictures on stderr, moved by the meter."""
     if pictures <= 1:
         yield
@@ -156,7 +182,7 @@ def _bar(meter: Meter, pictures: int) -> Iterator[None]:
 
     rate = TextColumn("{task.fields[rate]:.1f} pictures/s,")
     columns = (
-        TextColumn("coloring"),
+        TextColumn(words.doing),
         BarColumn(),
         MofNCompleteColumn(),
         rate,
@@ -196,22 +222,29 @@ def _print_table(tally: Tally) -> None:
         print_note(f"... and {len(tally.failures) - _SHOWN_FAILURES} more")
 
 
-def print_summary(tally: Tally) -> None:
+def print_summary(tally: Tally, words: Words = COLORIZE) -> None:
     """Print what became of a run as one JSON object on stdout."""
-    statuses = ("colored", "copied", "skipped", "unchanged", "failed")
-    counts = {status: tally.counts[status] for status in statuses}
+    counts = {status: tally.counts[status] for status in words.statuses}
     typer.echo(json.dumps({**counts, "seconds": round(tally.seconds, 3), "failures": tally.failures}))
 
 
-def print_plan(plan: Sequence[Job], painters: Sequence[Painter], results: Results, *, as_json: bool) -> int:
+def print_plan(
+    plan: Sequence[Job],
+    painters: Sequence[FilePainter],
+    results: Results,
+    *,
+    as_json: bool,
+    words: Words = COLORIZE,
+) -> int:
     """Print what a run would do on stdout. Returns the exit status: 1 if something would fail."""
     from pixelpainter.batch import painter_of
 
+    actions = {"missing": words.verb, "outdated": f"{words.verb} again", "current": "up to date"}
     entries: list[dict[str, Any]] = []
     for job in plan:
         reason = None
         try:
-            action = _PLAN_WORDS[results.state(job, painter_of(job, painters))]
+            action = actions[results.state(job, painter_of(job, painters))]
         except PixelPainterError as error:
             action, reason = "refused", str(error)
         entries.append({"path": str(job.source), "output": str(job.target), "action": action, "reason": reason})
