@@ -13,7 +13,7 @@ import pixelpainter
 from pixelpainter import export as export_module
 from pixelpainter.card import CARD_KEY, ModelCard
 from pixelpainter.errors import ExportError
-from pixelpainter.export import FLOAT_AT_START, WORST_PSNR_DB, export, make_card
+from pixelpainter.export import WORST_PSNR_DB, export, make_card
 from pixelpainter.systems import SYSTEMS
 from pixelpainter.train.batches import BatchMaker
 from pixelpainter.train.checkpoint import Checkpoint, save_checkpoint
@@ -169,8 +169,30 @@ def test_int8_is_a_third_as_large_with_the_ends_in_float(trained, pictures, tmp_
     convolutions = [node for node in graph.node if node.op_type == "Conv"]
     quantized = [made_by.get(node.input[1]) == "DequantizeLinear" for node in convolutions]
     assert len(convolutions) > 10
-    floats = FLOAT_AT_START
+    floats = quantized.index(True)
+    assert 1 <= floats <= 3
     assert quantized == [False] * floats + [True] * (len(convolutions) - floats - 1) + [False]
+
+
+@pytest.mark.parametrize(("worst", "tried"), [([30.0], [1]), ([29.9, np.nan, 31.0], [1, 2, 3])])
+def test_as_few_convolutions_as_the_proof_allows_stay_in_float(worst, tried, trained, pictures, tmp_path, monkeypatch):
+    generator, checkpoint = trained
+    asked, found = [], iter(worst)
+
+    def quantized(model, calibration, in_float):
+        asked.append(in_float)
+        return model
+
+    def prove(generator, file, inputs):
+        return dataclasses.replace(original(generator, file, inputs), worst_psnr=next(found))
+
+    original = export_module._prove
+    monkeypatch.setattr(export_module, "_quantized", quantized)
+    monkeypatch.setattr(export_module, "_prove", prove)
+    output = tmp_path / "net.onnx"
+    proof = export(generator, checkpoint, make_card(checkpoint, "int8"), pictures, output)
+    assert (asked, proof.worst_psnr) == (tried, worst[-1])
+    assert list(tmp_path.iterdir()) == [output]
 
 
 def test_calibration_and_proof_see_pictures_with_and_without_hints(trained, pictures, tmp_path, monkeypatch):
@@ -180,7 +202,7 @@ def test_calibration_and_proof_see_pictures_with_and_without_hints(trained, pict
 
     def converted(model, precision, calibration):
         seen["calibration"] = calibration
-        return model
+        yield model
 
     def prove(generator, file, inputs):
         seen["proof"] = inputs
