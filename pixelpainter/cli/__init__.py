@@ -23,7 +23,8 @@ import pixelpainter
 from pixelpainter.cli.messages import DEBUG_VARIABLE, print_error, print_note
 from pixelpainter.cli.values import skip_pydantic
 
-COMMANDS = ("colorize", "train", "export", "evaluate", "refine", "models", "doctor")  # each in the module of its name
+# Each in the module of its name.
+COMMANDS = ("colorize", "train", "export", "evaluate", "refine", "serve", "models", "doctor")
 
 # typer exports BadParameter, but not the class of all usage errors, which is its direct base.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]

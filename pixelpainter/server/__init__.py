@@ -1,0 +1,1 @@
+"""The HTTP server of `pixelpainter serve`; it needs the extra `serve`."""
