@@ -112,13 +112,6 @@ def test_no_command_shows_the_help(command):
     assert "colorize" in done.out
 
 
-def test_refine_comes_later(command):
-    done = command("refine", "x.png")
-    assert (done.status, done.out) == (1, "")
-    assert "comes in a later version" in done.err
-    assert done.err.count("\n") == 1
-
-
 def test_one_drawing(command, drawings, plain_model, tmp_path):
     (tmp_path / "cat.png").write_bytes((drawings / "cat.png").read_bytes())
     done = command("colorize", tmp_path / "cat.png", "--model", plain_model)

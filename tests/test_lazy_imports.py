@@ -6,7 +6,7 @@ import sys
 import pytest
 
 NEVER = {"torch", "torchvision", "diffusers", "transformers", "onnx", "skimage", "scipy", "tensorboard", "fastapi"}
-NEVER |= {"torchmetrics", "matplotlib", "psd_tools"}
+NEVER |= {"torchmetrics", "matplotlib", "psd_tools", "httpx"}
 NOT_FOR_HELP = NEVER | {"numpy", "onnxruntime", "cv2", "PIL", "huggingface_hub", "tqdm"}
 
 

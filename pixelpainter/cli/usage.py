@@ -1,7 +1,8 @@
-"""Check how the options of `pixelpainter colorize` are used together, before anything heavy is imported."""
+"""Check how the options of `colorize` and `refine` are used together, before anything heavy is imported."""
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ import typer
 from pixelpainter.errors import MissingExtraError
 
 STREAM = "-"  # as a path: stdin or stdout
+AUTO = "auto"  # as --lines-from: the drawings lie beside their pictures
 Destination = Literal["stdout", "file", "folder", "tree"]
 LayerKind = Literal["ora", "psd", "png"]
 Value = TypeVar("Value")
@@ -124,3 +126,47 @@ def check_colors(palette: str | None, reference: Path | None, variations: int | 
         raise wrong("--variations", "each variation has a palette of its own; leave --palette and --reference out")
     if exact and not (given or variations):
         raise wrong("--exact", "there are no colors to use; give --palette or --reference")
+
+
+def given_or_piped(paths: list[Path] | None) -> list[Path]:
+    """Return the paths; none at all stand for a pipe. Raises typer.BadParameter."""
+    if not paths and sys.stdin.isatty():
+        raise wrong("PATH", "name a picture or a folder, or pipe a picture in")
+    return paths or [Path(STREAM)]
+
+
+def check_place(server: str | None, server_from: str | None, timeout: float, local: Sequence[str]) -> None:
+    """Refuse options of this machine together with a server, and others for it. Raises typer.BadParameter."""
+    if server and server_from:
+        raise wrong("--server-from", "the server is named already, by --server or $PIXELPAINTER_SERVER")
+    if local and (server or server_from):
+        raise wrong(local[0], "a server has its own; leave this out, or --server (and $PIXELPAINTER_SERVER)")
+    if not 1 <= timeout < math.inf:
+        raise wrong("--timeout", f"{timeout:g} is no number of seconds from 1 up")
+
+
+def check_lines(
+    lines_from: Path | None, controlnet: str | None, paths: Sequence[Path], destination: Destination
+) -> None:
+    """Refuse drawings that do not fit what is refined. Raises typer.BadParameter."""
+    if lines_from is None:
+        if controlnet:
+            raise wrong("--controlnet", "it holds on to a drawing; name that with --lines-from")
+        return
+    one_file = str(lines_from) != AUTO and not lines_from.is_dir()
+    if one_file and not lines_from.exists():
+        raise wrong("--lines-from", f"there is no file or folder {lines_from}")
+    if one_file and destination == "tree":
+        raise wrong("--lines-from", f"{lines_from} is one drawing; several pictures need the folder of theirs, or auto")
+    if not one_file and paths[0] == Path(STREAM):
+        raise wrong("--lines-from", "a picture from stdin has no name to find its drawing by; name the drawing's file")
+
+
+def check_numbers(strength: float, guidance: float, seed: int) -> None:
+    """Refuse values that mean nothing. Raises typer.BadParameter."""
+    if not 0 < strength <= 1:
+        raise wrong("--strength", f"{strength:g} is not above 0 and at most 1")
+    if not 0 <= guidance <= 100:
+        raise wrong("--guidance", f"{guidance:g} is not from 0 to 100")
+    if seed >= 1 << 63:
+        raise wrong("--seed", f"{seed} has more than 63 bits")

@@ -129,7 +129,7 @@ class RemoteRefiner:
         limit = rgb.shape[0] * rgb.shape[1] * 4 + (1 << 20)  # a PNG is never larger than its pixels by much
         answer = self._ask("POST", "/refine", limit=limit, check=keep, on_note=on_note, files=files, data=fields)
         found = unquote(answer.headers.get("X-PixelPainter-Identity", "")) or identity
-        if found != unquote(identity):
+        if found != identity:
             raise ServerLostError(
                 f"{self.address.host}: the server runs {found} now, and ran {identity} before; run the command again"
             )
