@@ -39,7 +39,7 @@ class Limits:
     connections: int = 256
 
 
-_LINGER_S = 2.0  # for a client that sends on although it was refused: it reads the answer only after that
+LINGER_S = 2.0  # for a client that sends on although it was refused: it reads the answer only after that
 
 
 class Exchange:
@@ -114,7 +114,7 @@ class Exchange:
         if self._waits_for_us:
             return
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LINGER_S):
+            async with asyncio.timeout(LINGER_S):
                 while (message := await self._receive())["type"] == "http.request" and message.get("more_body"):
                     pass
 

@@ -18,7 +18,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pixelpainter.errors import ServerError
 from pixelpainter.saving import short_reason
-from pixelpainter.server.limits import Limits
+from pixelpainter.server.limits import LINGER_S, Limits
 from pixelpainter.server.problems import MEDIA_TYPE, problem_body
 
 _GRACE_S = 5  # beyond the time limit of a request
@@ -71,7 +71,7 @@ def serve(app: FastAPI, listener: socket.socket, limits: Limits, on_ready: Calla
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        timeout_keep_alive=math.ceil(limits.header_time_s),
+        timeout_keep_alive=math.ceil(limits.header_time_s) + _GRACE_S,  # for connections that our own timer missed
         timeout_graceful_shutdown=math.ceil(limits.time_limit_s) + _GRACE_S,
     )
     # uvicorn raises the signals again that ended it, for whoever handled them before; being told to stop is no failure.
@@ -102,17 +102,23 @@ def _protocol(limits: Limits) -> type[asyncio.Protocol]:
 
     class TimedProtocol(H11Protocol):
         _head_timer: asyncio.TimerHandle | None = None
+        _refused = False
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
             if len(self.connections) > limits.connections:
                 self._refuse(503, "too many connections are open", (b"retry-after", b"5"))
+                self.transport.close()
             else:
                 self._await_head()
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._stop_timer()
             super().connection_lost(exc)
+
+        def data_received(self, data: bytes) -> None:
+            if not self._refused:
+                super().data_received(data)
 
         def on_response_complete(self) -> None:
             self._await_head()
@@ -131,17 +137,26 @@ def _protocol(limits: Limits) -> type[asyncio.Protocol]:
 
         def _check_head(self) -> None:
             """Close a connection on which no request has begun."""
-            if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
+            if self.conn.their_state is not h11.IDLE or self.transport.is_closing():
+                return
+            if self.conn.trailing_data[0]:
                 self._refuse(408, "the head of the request came too slowly")
+            else:  # nothing was asked
+                self.transport.close()
 
         def _refuse(self, status: int, detail: str, *headers: tuple[bytes, bytes]) -> None:
-            """Answer without the application, and close the connection."""
-            body = problem_body(status, detail)
-            length = str(len(body)).encode()
-            fields = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", length), (b"connection", b"close")]
-            events = [h11.Response(status_code=status, headers=[*fields, *headers]), h11.Data(data=body)]
-            for event in [*events, h11.EndOfMessage()]:
-                self.transport.write(self.conn.send(event) or b"")
-            self.transport.close()
+            """Answer without the application, and close the connection, but not before the client could read that."""
+            self._refused = True
+            if self.cycle is not None and not self.cycle.response_complete:  # the application is at it
+                self.cycle.disconnected = True
+                self.cycle.message_event.set()
+            if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+                body = problem_body(status, detail)
+                fields = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
+                answer = h11.Response(status_code=status, headers=[*fields, (b"connection", b"close"), *headers])
+                for event in (answer, h11.Data(data=body), h11.EndOfMessage()):
+                    self.transport.write(self.conn.send(event) or b"")
+            self.transport.write_eof()
+            self.loop.call_later(LINGER_S, self.transport.close)
 
     return TimedProtocol
