@@ -70,7 +70,7 @@ def _without_lines(rgb: Bytes, line: Bytes) -> Bytes:
 
     Between two lines that are close to each other no pixel is far away; there the ones in the middle count.
     """
-    reach = max(1.5, BLUR * max(line.shape))
+    reach = max(2.0, BLUR * max(line.shape))
     far = cv2.distanceTransform(1 - line, cv2.DIST_L2, 5)
     middle = (far > 0) & (far >= cv2.dilate(far, np.ones((3, 3), np.uint8)))
     painted = np.asarray(((far <= reach) & ~middle), np.uint8)
