@@ -80,7 +80,7 @@ def test_pencil_white_on_black_and_drawings_without_lines():
     colors, wanted = painted(sketch)
     inverted = put_lines_back(refined(wanted, 0.6), clean_drawing(255 - sketch))
     assert np.abs(inverted.astype(int) - put_lines_back(refined(wanted, 0.6), clean_drawing(sketch))).max() <= 1
-    faint = clean_drawing(255 - (255 - sketch) // 12)  # strokes of 234
+    faint = clean_drawing(255 - (255 - sketch) // 8)  # strokes of 224
     assert faint.ink.min() > 223
     result = put_lines_back(refined(wanted, 0.6), faint)  # the model made them dark
     assert np.abs(result[128, 32] - colors[128, 32] * (faint.ink[128, 32] / 255)).max() <= 2
