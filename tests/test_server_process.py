@@ -54,7 +54,7 @@ class Server:
         self.folder, self.log = folder, folder / f"log{time.monotonic_ns()}"
         with self.log.open("wb") as stream:
             self.process = subprocess.Popen(command, stderr=stream, stdout=stream)
-        self.url = wait_for(self._listening)
+        self.url = wait_for(self._listening, 120)
         self.port = int(self.url.rpartition(":")[2])
 
     def _listening(self):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import urlsplit
@@ -151,38 +152,39 @@ def serve(
     from pixelpainter.colorize import Colorizer
     from pixelpainter.server.app import make_app
     from pixelpainter.server.limits import Limits
-    from pixelpainter.server.run import bind, is_loopback, url_of
+    from pixelpainter.server.run import bind, is_loopback
     from pixelpainter.server.run import serve as run
 
-    listener = bind(host, port)
-    local = is_loopback(listener)
-    if not local and token is None:
-        raise wrong(
-            "--token", f"{host} can be reached from other machines; give a token (openssl rand -hex 16 makes one)"
-        )
     limits = Limits(max_bytes=max_bytes, max_pixels=max_pixels, time_limit_s=time_limit, queue=queue)
-    if threads is not None:
-        cv2.setNumThreads(threads)
-    colorizer = Colorizer(model, threads=threads, device=device, quiet=quiet)
-    refiner = _load_refiner(refine_model or preset or "balanced", controlnet, device, quiet=quiet) if refine else None
-    app = make_app(
-        colorizer,
-        refiner,
-        limits=limits,
-        token=token,
-        hosts=_hosts(host, listener, allow_host or [], public_url) if local else None,
-        own_refine_device=refiner is not None and refiner.device != colorizer.device,
-        log=_forget if quiet else print_note,
-    )
+    with bind(host, port) as listener:  # before the models are loaded, which can take minutes
+        local = is_loopback(listener)
+        if not local and token is None:
+            raise wrong("--token", f"other machines can reach {host}; give a token (openssl rand -hex 16 makes one)")
+        if threads is not None:
+            cv2.setNumThreads(threads)
+        colorizer = Colorizer(model, threads=threads, device=device, quiet=quiet)
+        name = refine_model or preset or "balanced"
+        refiner = _load_refiner(name, controlnet, device, quiet=quiet) if refine else None
+        app = make_app(
+            colorizer,
+            refiner,
+            limits=limits,
+            token=token,
+            hosts=_hosts(host, listener, allow_host or [], public_url) if local else None,
+            own_refine_device=refiner is not None and refiner.device != colorizer.device,
+            log=_forget if quiet else print_note,
+        )
+        run(app, listener, limits, partial(_tell, listener, announce, public_url))
 
-    def on_ready() -> None:
-        print_note(f"listening on {url_of(listener)}")
-        if announce is not None and public_url is not None:
-            from pixelpainter.server.announce import announce as tell
 
-            tell(announce, public_url, on_note=print_note)
+def _tell(listener: socket.socket, endpoint: str | None, public_url: str | None) -> None:
+    """Say that requests are answered now, and where."""
+    from pixelpainter.server.announce import announce
+    from pixelpainter.server.run import url_of
 
-    run(app, listener, limits, on_ready)
+    print_note(f"listening on {url_of(listener)}")
+    if endpoint is not None and public_url is not None:
+        announce(endpoint, public_url, on_note=print_note)
 
 
 def _check_packages() -> None:
