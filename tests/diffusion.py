@@ -6,6 +6,7 @@ of strength, seed and prompt is then of the size that a trained model shows. Its
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -201,3 +202,86 @@ def _make_safety_checker(flags_everything: bool) -> tuple[Any, Any]:
         nn.init.constant_(weights, -2.0 if flags_everything else 2.0)  # what a cosine must exceed
     extractor = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
     return checker.eval(), extractor
+
+
+def save_tiny_checkpoint(folder: Path, file: Path) -> Path:
+    """Save the weights of a folder of `save_tiny_pipeline` as the single file that other programs keep them in."""
+    from safetensors.torch import load_file, save_file
+
+    parts = {part: load_file(next((folder / part).glob("*.safetensors"))) for part in ("unet", "vae", "text_encoder")}
+    whole = {f"model.diffusion_model.{_name_in_unet(name)}": value for name, value in parts["unet"].items()}
+    for name, value in parts["vae"].items():
+        linear = ".attentions." in name and value.ndim == 2
+        whole[f"first_stage_model.{_name_in_vae(name)}"] = value[..., None, None].contiguous() if linear else value
+    for name, value in parts["text_encoder"].items():
+        whole[f"cond_stage_model.transformer.text_model.{name.removeprefix('text_model.')}"] = value
+    save_file(whole, file)
+    return file
+
+
+def _renamed(name: str, *pairs: tuple[str, str]) -> str:
+    for old, new in pairs:
+        name = re.sub(rf"(^|(?<=\.)){old}(?=\.)", new, name)
+    return name
+
+
+def _name_in_unet(name: str) -> str:
+    """Return what a weight of `make_unet` is called in single files; two levels of one block each."""
+    if ".resnets." in name:
+        name = _renamed(
+            name,
+            ("norm1", "in_layers.0"),
+            ("conv1", "in_layers.2"),
+            ("time_emb_proj", "emb_layers.1"),
+            ("norm2", "out_layers.0"),
+            ("conv2", "out_layers.3"),
+            ("conv_shortcut", "skip_connection"),
+        )
+    return _renamed(
+        name,
+        (r"time_embedding\.linear_1", "time_embed.0"),
+        (r"time_embedding\.linear_2", "time_embed.2"),
+        ("conv_in", "input_blocks.0.0"),
+        ("conv_norm_out", "out.0"),
+        ("conv_out", "out.2"),
+        (r"down_blocks\.0\.resnets\.0", "input_blocks.1.0"),
+        (r"down_blocks\.0\.attentions\.0", "input_blocks.1.1"),
+        (r"down_blocks\.0\.downsamplers\.0\.conv", "input_blocks.2.0.op"),
+        (r"down_blocks\.1\.resnets\.0", "input_blocks.3.0"),
+        (r"mid_block\.resnets\.0", "middle_block.0"),
+        (r"mid_block\.attentions\.0", "middle_block.1"),
+        (r"mid_block\.resnets\.1", "middle_block.2"),
+        (r"up_blocks\.0\.resnets\.(\d)", r"output_blocks.\2.0"),
+        (r"up_blocks\.0\.upsamplers\.0\.conv", "output_blocks.1.1.conv"),
+        (r"up_blocks\.1\.resnets\.0", "output_blocks.2.0"),
+        (r"up_blocks\.1\.attentions\.0", "output_blocks.2.1"),
+        (r"up_blocks\.1\.resnets\.1", "output_blocks.3.0"),
+        (r"up_blocks\.1\.attentions\.1", "output_blocks.3.1"),
+    )
+
+
+def _name_in_vae(name: str) -> str:
+    """Return what a weight of `make_vae` is called in single files."""
+    levels = [(rf"up_blocks\.{level}\.resnets\.(\d)", rf"up.{3 - level}.block.\2") for level in range(4)]
+    levels += [(rf"up_blocks\.{level}\.upsamplers\.0", f"up.{3 - level}.upsample") for level in range(4)]
+    return _renamed(
+        name,
+        ("conv_norm_out", "norm_out"),
+        ("conv_shortcut", "nin_shortcut"),
+        (r"mid_block\.resnets\.0", "mid.block_1"),
+        (r"mid_block\.resnets\.1", "mid.block_2"),
+        (r"mid_block\.attentions\.0", "mid.attn_1"),
+        (r"down_blocks\.(\d)\.resnets\.(\d)", r"down.\2.block.\3"),
+        (r"down_blocks\.(\d)\.downsamplers\.0", r"down.\2.downsample"),
+        *levels,
+        *(
+            (rf"(?<=attn_1\.){old}", new)
+            for old, new in {
+                "group_norm": "norm",
+                "to_q": "q",
+                "to_k": "k",
+                "to_v": "v",
+                r"to_out\.0": "proj_out",
+            }.items()
+        ),
+    )

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from diffusion import MULTIPLE, SIZE, save_tiny_controlnet, save_tiny_pipeline
+from diffusion import MULTIPLE, SIZE, save_tiny_checkpoint, save_tiny_controlnet, save_tiny_pipeline
 from test_lazy_imports import NEVER, loaded
 
 from pixelpainter.errors import MissingExtraError, ModelError
@@ -102,7 +102,7 @@ def test_small_pictures_are_what_diffusers_makes_of_them(plain):
 
 
 def test_every_setting_counts(plain, models):
-    rgb = picture(90, 150)
+    rgb = picture(70, 60)
     first = plain.refine(rgb, QUICK)
     assert np.array_equal(first, plain.refine(rgb, QUICK))
     assert np.array_equal(first, LocalRefiner(str(models / "plain"), device="cpu", quiet=True).refine(rgb, QUICK))
@@ -120,9 +120,9 @@ def test_tiles_have_noise_of_their_own(plain):
 
 @pytest.mark.parametrize("model", ["plain", "checked", "euler"])
 def test_more_strength_changes_more(models, model):
-    rgb, refiner = picture(), LocalRefiner(str(models / model), device="cpu", quiet=True)
+    rgb, refiner = picture(48, 48), LocalRefiner(str(models / model), device="cpu", quiet=True)
     changes = [
-        change(refiner.refine(rgb, dataclasses.replace(QUICK, steps=20, strength=strength)), rgb)
+        change(refiner.refine(rgb, dataclasses.replace(QUICK, steps=10, strength=strength)), rgb)
         for strength in (0.1, 0.3, 0.9)
     ]
     assert changes[0] * 1.5 < changes[1] and changes[1] * 1.2 < changes[2]
@@ -299,8 +299,8 @@ def test_a_controlnet_sees_white_lines_on_black(models, monkeypatch):
     free = refiner.refine(rgb, QUICK, on_note=notes.append)
     assert seen[0][1] == 0 and notes == ["the ControlNet was not used: it needs a drawing to hold on to"]
     assert np.array_equal(free, LocalRefiner(str(models / "plain"), device="cpu", quiet=True).refine(rgb, QUICK))
-    wide = refiner.refine(picture(200, 130), QUICK, sketch=np.full((200, 130), 255, np.uint8))
-    assert wide.shape == (200, 130, 3)
+    wide = refiner.refine(picture(60, 176), QUICK, sketch=np.full((60, 176), 255, np.uint8))
+    assert wide.shape == (60, 176, 3)
 
 
 def test_engines_without_a_controlnet_ignore_the_sketch(plain):
@@ -412,6 +412,25 @@ def set_index(folder, **values):
 
 def cut(file):
     file.write_bytes(file.read_bytes()[:-100])
+
+
+def test_single_files(models, plain, tmp_path, monkeypatch):
+    monkeypatch.setattr("pixelpainter.refine.weights._find_settings", lambda **options: models / "checked")
+    file = save_tiny_checkpoint(models / "checked", tmp_path / "whole.safetensors")
+    refiner = LocalRefiner(str(file), device="cpu", quiet=True)
+    folder = LocalRefiner(str(models / "checked"), device="cpu", quiet=True)
+    assert np.array_equal(refiner.refine(picture(), QUICK), folder.refine(picture(), QUICK))
+    assert refiner.identity.startswith("whole.safetensors sha256:")
+    cut(file)
+    with pytest.raises(ModelError, match="the model cannot be loaded"):
+        LocalRefiner(str(file), device="cpu", quiet=True).load()
+    lora = models / "plain" / "unet" / "diffusion_pytorch_model.safetensors"
+    with pytest.raises(ModelError, match=r"no whole checkpoint of .* 1 \(nothing in it is called model\."):
+        LocalRefiner(str(lora), device="cpu", quiet=True).load()
+    for name, message in (("a.ckpt", "this file is a pickle"), ("a.png", "this is no diffusion model")):
+        (tmp_path / name).write_bytes(b"x")
+        with pytest.raises(ModelError, match=message):
+            LocalRefiner(str(tmp_path / name), device="cpu", quiet=True).load()
 
 
 def test_half_precision_files(models, tmp_path):

@@ -16,11 +16,23 @@ from pixelpainter.models import BUNDLED_NAME, KNOWN_MODELS, home_of
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 Name = Annotated[
-    str,
+    str | None,
     typer.Argument(
         metavar="NAME",  # the backslash: [@...] would be rich's markup
         help="A name of `pixelpainter models list`, or owner/repo\\[@revision][:file] on the Hub.",
+        show_default=False,
     ),
+]
+Refine = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODEL",
+        help="Instead, a model for `pixelpainter refine`: balanced, quality, lineart-anime, or owner/repo on the Hub.",
+    ),
+]
+AllowPickle = Annotated[
+    bool,
+    typer.Option("--allow-pickle", help="With --refine: take weights that can run code, if there are no others."),
 ]
 NameOrFile = Annotated[
     str, typer.Argument(metavar="NAME|FILE", help="An .onnx file, or what `pixelpainter models pull` takes.")
@@ -51,8 +63,19 @@ def list_models(as_json: Json = False) -> None:
 
 
 @models.command()
-def pull(name: Name, as_json: Json = False, quiet: Quiet = False) -> None:
+def pull(
+    name: Name = None,
+    refine: Refine = None,
+    allow_pickle: AllowPickle = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
     """Download a model, or its newer version, check it, and print the path of its file."""
+    if (name is None) == (refine is None):
+        raise typer.BadParameter("give the name of one model, or --refine with one of diffusion")
+    if name is None:
+        assert refine is not None
+        return _pull_diffusion(refine, allow_pickle=allow_pickle, as_json=as_json, quiet=quiet)
     from pixelpainter.colorize import Colorizer
 
     file = find_model(name, download="always", quiet=quiet)
@@ -61,6 +84,18 @@ def pull(name: Name, as_json: Json = False, quiet: Quiet = False) -> None:
         typer.echo(json.dumps({"name": name, "file": str(file), "sha256": hash_file(file)}))
     else:
         typer.echo(str(file))
+
+
+def _pull_diffusion(name: str, *, allow_pickle: bool, as_json: bool, quiet: bool) -> None:
+    """Download a model for `pixelpainter refine`, and print the path of its folder or file, or all that is known."""
+    from pixelpainter.refine.weights import find_weights
+
+    found = find_weights(name, option="--refine", allow_pickle=allow_pickle, newest=True, quiet=quiet)
+    if as_json:
+        record = {"name": name, "path": str(found.path), "commit": found.commit, "identity": found.identity}
+        typer.echo(json.dumps(record))
+    else:
+        typer.echo(str(found.path))
 
 
 @models.command()

@@ -13,11 +13,22 @@ DIFFUSION_SYNTAX = "owner/repo[@revision][:FILE.safetensors]"
 PIPELINE_INDEX = "model_index.json"  # what makes a folder a pipeline of diffusers
 NETWORK_CONFIG = "config.json"  # what makes it one network, such as a ControlNet
 PICKLE_SUFFIXES = (".bin", ".ckpt", ".pt", ".pth")
-# A single file holds weights only; the settings and the vocabulary around them are those of Stable Diffusion 1.5.
-SINGLE_FILE_SETTINGS = HubFile(repo="stable-diffusion-v1-5/stable-diffusion-v1-5", file=PIPELINE_INDEX)
+
+
+class HubPlace(HubFile):
+    """A place on the Hub as users write it: its file is `PIPELINE_INDEX` where the whole repository is meant."""
+
+    def __str__(self) -> str:
+        repository = f"{self.repo}@{self.revision}"
+        return repository if self.file == PIPELINE_INDEX else f"{repository}:{self.file}"
+
 
 _PART = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 _REFERENCE = re.compile(rf"(?P<repo>{_PART}/{_PART})(?:@(?P<revision>[^@:\s]+))?(?::(?P<file>[^@:]+))?")
+
+
+# A single file holds weights only; the settings and the vocabulary around them are those of Stable Diffusion 1.5.
+SINGLE_FILE_SETTINGS = HubPlace(repo="stable-diffusion-v1-5/stable-diffusion-v1-5", file=PIPELINE_INDEX)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +61,7 @@ CONTROLNETS: dict[str, DiffusionPreset] = {
 }
 
 
-def locate(name: str, *, option: str = "--model") -> Path | HubFile:
+def locate(name: str, *, option: str = "--model") -> Path | HubPlace:
     """Return where a diffusion model or ControlNet lies; the network is not asked.
 
     Args:
@@ -59,14 +70,14 @@ def locate(name: str, *, option: str = "--model") -> Path | HubFile:
         option: what the user named it with, for messages.
 
     Returns:
-        A path that exists, or a place on the Hub; its file is `PIPELINE_INDEX` where a whole repository is meant.
+        A path that exists, or a place on the Hub.
 
     Raises:
         ModelError: it is none of these.
     """
     row = PRESETS.get(name) or CONTROLNETS.get(name)
     if row is not None:
-        return HubFile(repo=row.repo, revision=row.revision, file=row.file or PIPELINE_INDEX)
+        return HubPlace(repo=row.repo, revision=row.revision, file=row.file or PIPELINE_INDEX)
     path = Path(name).expanduser()
     if path.exists():
         return path
@@ -82,7 +93,7 @@ def locate(name: str, *, option: str = "--model") -> Path | HubFile:
             f"{name}: there is no such file or folder; if you mean the repository of this name on the Hugging Face "
             f"Hub, write {name}@main"
         )
-    return HubFile(
+    return HubPlace(
         repo=match["repo"], revision=match["revision"] or "main", file=checked_file(match["file"] or PIPELINE_INDEX)
     )
 

@@ -12,13 +12,13 @@ from typing import Any
 
 from pixelpainter.errors import ModelError
 from pixelpainter.hub import _announce, _check_room, _progress, hub_client
-from pixelpainter.models import HubFile
 from pixelpainter.refine.contents import half_variant, needed_files, read_index
 from pixelpainter.refine.presets import (
     NETWORK_CONFIG,
     PICKLE_SUFFIXES,
     PIPELINE_INDEX,
     SINGLE_FILE_SETTINGS,
+    HubPlace,
     alternatives,
     checked_file,
     locate,
@@ -73,7 +73,7 @@ def find_weights(
     with _say_what_else(name):
         place = locate(name, option=option)
         found = _on_disk(place, allow_pickle) if isinstance(place, Path) else None
-        if isinstance(place, HubFile):
+        if isinstance(place, HubPlace):
             found = None if newest else _in_cache(place, allow_pickle)
             found = found or _from_hub(place, allow_pickle, quiet=quiet)
         assert found is not None
@@ -100,12 +100,6 @@ def _say_what_else(name: str) -> Iterator[None]:
         yield
     except ModelError as error:
         raise ModelError(f"{error} ({alternatives(name)})") from error
-
-
-def _spell(place: HubFile) -> str:
-    """Write a place of the Hub as users write it."""
-    repository = f"{place.repo}@{place.revision}"
-    return repository if place.file == PIPELINE_INDEX else f"{repository}:{place.file}"
 
 
 def _on_disk(path: Path, allow_pickle: bool) -> Weights:
@@ -170,7 +164,7 @@ def _fingerprint(folder: Path, names: list[str]) -> str:
     return f"sha256:{total.hexdigest()[:16]}"
 
 
-def _cached_folder(place: HubFile) -> Path | None:
+def _cached_folder(place: HubPlace) -> Path | None:
     """Return the folder in the Hub's cache; None if the revision is not there. The network is not asked."""
     with hub_client(place):
         from huggingface_hub import try_to_load_from_cache
@@ -182,7 +176,7 @@ def _cached_folder(place: HubFile) -> Path | None:
     return None
 
 
-def _in_cache(place: HubFile, allow_pickle: bool) -> Weights | None:
+def _in_cache(place: HubPlace, allow_pickle: bool) -> Weights | None:
     """Return what the Hub's cache has; None if anything is missing."""
     folder = _cached_folder(place)
     if folder is None:
@@ -197,7 +191,7 @@ def _in_cache(place: HubFile, allow_pickle: bool) -> Weights | None:
     return _snapshot(place, folder, needed)
 
 
-def _snapshot(place: HubFile, folder: Path, needed: list[str]) -> Weights:
+def _snapshot(place: HubPlace, folder: Path, needed: list[str]) -> Weights:
     return Weights(
         path=folder,
         identity=f"{place.repo}@{folder.name}",
@@ -207,29 +201,29 @@ def _snapshot(place: HubFile, folder: Path, needed: list[str]) -> Weights:
     )
 
 
-def _checkpoint(place: HubFile, folder: Path, allow_pickle: bool) -> Weights:
-    _check_suffix(place.file, _spell(place), allow_pickle)
+def _checkpoint(place: HubPlace, folder: Path, allow_pickle: bool) -> Weights:
+    _check_suffix(place.file, str(place), allow_pickle)
     identity = f"{place.repo}@{folder.name}:{place.file}"
     return Weights(path=folder / place.file, identity=identity, commit=folder.name)
 
 
-def _from_hub(place: HubFile, allow_pickle: bool, *, quiet: bool) -> Weights:
+def _from_hub(place: HubPlace, allow_pickle: bool, *, quiet: bool) -> Weights:
     """Download a model."""
     names, commit = _list_files(place)
     if place.file != PIPELINE_INDEX:
         if place.file not in names:
-            raise ModelError(f"{_spell(place)}: the repository has no such file; {_checkpoints(names)}")
-        _check_suffix(place.file, _spell(place), allow_pickle)
+            raise ModelError(f"{place}: the repository has no such file; {_checkpoints(names)}")
+        _check_suffix(place.file, str(place), allow_pickle)
         folder = _fetch(place, commit, {place.file: names[place.file]}, quiet=quiet)
         return _checkpoint(place, folder, allow_pickle)
     index = next((file for file in (PIPELINE_INDEX, NETWORK_CONFIG) if file in names), None)
     if index is None:
-        raise ModelError(f"{_spell(place)}: the repository has no pipeline of diffusers; {_checkpoints(names)}")
+        raise ModelError(f"{place}: the repository has no pipeline of diffusers; {_checkpoints(names)}")
     content = read_index(_fetch(replace(place, revision=commit), commit, {index: 0}, quiet=True) / index)
     try:
         needed = needed_files(names, content, allow_pickle=allow_pickle)
     except ModelError as error:
-        raise ModelError(f"{_spell(place)}: {error}") from error
+        raise ModelError(f"{place}: {error}") from error
     folder = _fetch(place, commit, {name: names[name] for name in needed}, quiet=quiet)
     return _snapshot(place, folder, needed)
 
@@ -240,7 +234,7 @@ def _checkpoints(names: dict[str, int]) -> str:
     return f"name one of its files: {', '.join(f':{name}' for name in files[:3])}" if files else "check the name"
 
 
-def _list_files(place: HubFile) -> tuple[dict[str, int], str]:
+def _list_files(place: HubPlace) -> tuple[dict[str, int], str]:
     """Return the sizes of a repository's files by their names, and the commit that its revision means now."""
     with hub_client(place):
         from huggingface_hub import HfApi, constants
@@ -252,7 +246,7 @@ def _list_files(place: HubFile) -> tuple[dict[str, int], str]:
         return {checked_file(file.rfilename): file.size or 0 for file in info.siblings or ()}, str(info.sha)
 
 
-def _fetch(place: HubFile, commit: str, names: dict[str, int], *, quiet: bool) -> Path:
+def _fetch(place: HubPlace, commit: str, names: dict[str, int], *, quiet: bool) -> Path:
     """Download files of a repository that the cache does not have, and return their folder there."""
     with hub_client(place), _progress(quiet=quiet):
         from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
