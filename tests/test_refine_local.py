@@ -145,7 +145,7 @@ def test_at_least_one_step_runs(models, model, strength, monkeypatch):
 
 @pytest.mark.parametrize("steps", [1, 2, 30, 999, 5000])
 def test_schedules(steps):
-    for strength in np.geomspace(1e-6, 1, 200):
+    for strength in (*np.geomspace(1e-6, 1, 200), *(1 / part for part in range(1, 1000))):  # 1 / 161 * 161 is below 1
         used, wanted = engine.make_schedule(RefineSettings(strength=float(strength), steps=steps), 1000)
         assert 1 <= int(used * wanted) <= wanted <= 999
         if strength * steps >= 1 and steps < 1000:
@@ -320,6 +320,18 @@ def test_a_controlnet_of_another_family(models, tmp_path):
     refiner = LocalRefiner(str(models / "plain"), controlnet=str(tmp_path / "other"), device="cpu", quiet=True)
     with pytest.raises(ModelError, match=r"made for another family of models \(24, not 16 features of text\)"):
         refiner.load()
+
+
+def test_a_controlnet_that_cannot_be_had(models, tmp_path):
+    shutil.copytree(models / "lines", tmp_path / "lines")
+    cut(tmp_path / "lines" / "diffusion_pytorch_model.safetensors")
+    for name, message in (
+        ("lines", r"^lines sha256:\w+: the model cannot be loaded \("),
+        ("none", r"check --controlnet \(go on without --controlnet, or"),
+    ):
+        controlnet = str(tmp_path / name)
+        with pytest.raises(ModelError, match=message):
+            LocalRefiner(str(models / "plain"), controlnet=controlnet, device="cpu", quiet=True).load()
 
 
 def test_models_and_controlnets_are_told_apart(models):

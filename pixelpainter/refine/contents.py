@@ -13,7 +13,7 @@ from pixelpainter.refine.presets import NETWORK_CONFIG, PIPELINE_INDEX
 
 # diffusers would also load classes from Python files beside the weights.
 LIBRARIES = ("diffusers", "transformers", "stable_diffusion")
-PIPELINE_CLASSES = ("StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline", "StableDiffusionControlNetPipeline")
+PIPELINE_CLASSES = ("StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline")
 
 _WITHOUT_WEIGHTS = re.compile(r"Tokenizer|Scheduler|FeatureExtractor|Processor")
 _STEMS = r"(?:model|diffusion_pytorch_model|pytorch_model)"

@@ -112,12 +112,13 @@ def _pipeline_class(controlnet: Weights | None) -> Any:
 def _load_controlnet(weights: Weights, allow_pickle: bool) -> Any:
     from diffusers import ControlNetModel
 
-    return ControlNetModel.from_pretrained(
-        str(weights.path),
-        variant=weights.variant,
-        use_safetensors=None if allow_pickle else True,
-        local_files_only=True,
-    )
+    with explained(weights.identity):
+        return ControlNetModel.from_pretrained(
+            str(weights.path),
+            variant=weights.variant,
+            use_safetensors=None if allow_pickle else True,
+            local_files_only=True,
+        )
 
 
 def _check_single_file(file: Path) -> None:
@@ -164,7 +165,7 @@ def explained(name: str) -> Iterator[None]:
         if out_of_memory(error):
             raise ModelError(f"{name}: {memory_advice(error)}") from error
         raise ModelError(
-            f"{name}: the model cannot be loaded ({type(error).__name__}: {first_line(error)}); if it was downloaded, "
+            f"{name}: the model cannot be loaded ({type(error).__name__}: {first_line(error).rstrip(' .')}); if it was downloaded, "
             "do that again with `pixelpainter models pull --refine`"
         ) from error
 

@@ -110,9 +110,9 @@ def checked_file(file: str) -> str:
     return file
 
 
-def alternatives(name: str) -> str:
-    """Say what can be used instead of a model that cannot be had."""
-    if name in CONTROLNETS:
+def alternatives(name: str, option: str) -> str:
+    """Say what can be used instead of a model that cannot be had, and was named with an option."""
+    if name in CONTROLNETS or option == "--controlnet":
         return "go on without --controlnet, or give another one: owner/repo or a folder"
     others = " or ".join(f"--preset {preset}" for preset in PRESETS if preset != name)
     return f"try {others}, another model with --model (owner/repo, a folder, a .safetensors file), or --server URL"

@@ -70,7 +70,7 @@ def find_weights(
     Raises:
         ModelError: there is no such model, it cannot be downloaded, it is of another kind, or its weights are pickles.
     """
-    with _say_what_else(name):
+    with _say_what_else(name, option):
         place = locate(name, option=option)
         found = _on_disk(place, allow_pickle) if isinstance(place, Path) else None
         if isinstance(place, HubPlace):
@@ -94,12 +94,12 @@ def _find_settings(*, quiet: bool) -> Path:
 
 
 @contextmanager
-def _say_what_else(name: str) -> Iterator[None]:
+def _say_what_else(name: str, option: str) -> Iterator[None]:
     """Add to a message what can be used instead."""
     try:
         yield
     except ModelError as error:
-        raise ModelError(f"{error} ({alternatives(name)})") from error
+        raise ModelError(f"{error} ({alternatives(name, option)})") from error
 
 
 def _on_disk(path: Path, allow_pickle: bool) -> Weights:
@@ -164,6 +164,11 @@ def _fingerprint(folder: Path, names: list[str]) -> str:
     return f"sha256:{total.hexdigest()[:16]}"
 
 
+def _root(path: str, file: str) -> Path:
+    """Return the folder of a repository in the cache, from the path of one of its files."""
+    return Path(path).parents[file.count("/")]
+
+
 def _cached_folder(place: HubPlace) -> Path | None:
     """Return the folder in the Hub's cache; None if the revision is not there. The network is not asked."""
     with hub_client(place):
@@ -172,7 +177,7 @@ def _cached_folder(place: HubPlace) -> Path | None:
         for file in (place.file, NETWORK_CONFIG) if place.file == PIPELINE_INDEX else (place.file,):
             cached = try_to_load_from_cache(place.repo, file, revision=place.revision)
             if isinstance(cached, str):
-                return Path(cached.removesuffix(file).rstrip("/\\"))
+                return _root(cached, file)
     return None
 
 
@@ -263,4 +268,4 @@ def _fetch(place: HubPlace, commit: str, names: dict[str, int], *, quiet: bool) 
         # Last, and by the name of the branch: the cache notes what it means, for those who are offline.
         first = next(iter(names))
         path = hf_hub_download(place.repo, first, revision=place.revision)
-        return Path(path.removesuffix(first).rstrip("/\\"))
+        return _root(path, first)
