@@ -176,13 +176,18 @@ def other_size(request, handler):
     return 200, {"Content-Type": "image/png"}, png(RGB[:29])
 
 
+SENT = []
+
+
 def bomb(request, handler):
-    """Send more than a picture of this size can have, without an end."""
+    """Send more than anything needs; SENT says how much of it went out."""
     handler.send_response(200)
     handler.send_header("Content-Type", "image/png")
     handler.end_headers()
-    for _ in range(4000):
+    SENT.clear()
+    for number in range(2000):
         handler.wfile.write(bytes(100_000))
+        SENT.append(number)
 
 
 def test_pictures_of_other_sizes_and_endless_ones(server, refiner):
@@ -224,8 +229,9 @@ def test_a_server_that_is_not_there():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # nobody listens
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        with RemoteRefiner(url) as refiner, pytest.raises(ServerLostError, match=r"cannot be reached .* running\?"):
+        with RemoteRefiner(url) as refiner, pytest.raises(ServerLostError, match=r"cannot be reached .*\?") as raised:
             refiner.refine(RGB, SETTINGS)
+        assert "attempts" not in str(raised.value)  # who mistypes an address shall not wait
 
 
 def test_a_server_that_goes_away():
@@ -258,6 +264,10 @@ def test_the_proxy_is_for_other_machines(server, refiner, monkeypatch):
     refiner.refine(RGB, SETTINGS)
     with RemoteRefiner("http://gpu.invalid") as far, pytest.raises(ServerLostError, match=r"gpu\.invalid: "):
         _ = far.identity
+    monkeypatch.setenv("http_proxy", server.url)
+    with RemoteRefiner("http://gpu.invalid") as far:
+        assert far.identity == IDENTITY
+    assert server.requests[-1].path == "http://gpu.invalid/status"
 
 
 def test_many_threads_share_one_client(server, refiner):
@@ -353,6 +363,13 @@ def test_what_is_no_announcement(server, answer, message):
         read_announcement(server.url + "/a?key=secret")
     assert "\n" not in str(raised.value)
     assert "secret" not in str(raised.value)
+
+
+def test_an_announcement_without_an_end(server):
+    server.status = bomb
+    with pytest.raises(ServerError, match="there is no announcement"):
+        read_announcement(server.url)
+    assert len(SENT) < 2000
 
 
 def test_announcements_of_others_need_https():

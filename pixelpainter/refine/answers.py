@@ -100,8 +100,6 @@ def read_picture(answer: Answer, width: int, height: int, host: str) -> NDArray[
 
 def _detail(answer: Answer) -> str:
     """Return what a problem's JSON says, as the end of a message; nothing of pages for browsers."""
-    if "json" not in answer.headers.get("content-type", ""):
-        return ""
     try:
         problem = json.loads(answer.body)
         text = problem.get("detail") or problem.get("title") or ""
