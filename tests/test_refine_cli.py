@@ -422,13 +422,15 @@ def test_drawings_beside_their_pictures(command, tmp_path):
     assert (rgb(pictures / "girl_color_refined.png")[:, 12] < 30).all()
     done = command("refine", pictures / "girl.jpg", "--lines-from", "auto")
     assert done.status == 1
-    assert f"{pictures}/girl.jpg: its drawing was not found" in done.err
+    assert f"{pictures}/girl.jpg: its drawing was not found: its name does not end in _color" in done.err
     options = ["--lines-from", "auto", "--pattern", "*_color.*"]
     done = command("refine", pictures, "-o", tmp_path / "out", *options)
     assert done.err.splitlines()[-1] == "2 refined"
     assert (rgb(tmp_path / "out" / "girl_color.jpg.png")[:, 12] < 30).all()
     # A folder with both: no picture is its own drawing.
-    done = command("refine", pictures / "girl_color.png", "--overwrite", "--lines-from", pictures)
+    (tmp_path / "link").symlink_to(pictures)
+    done = command("refine", pictures / "girl_color.png", "--overwrite", "--lines-from", tmp_path / "link")
+    assert done.status == 0
     assert (rgb(pictures / "girl_color_refined.png")[:, 12] < 30).all()
 
 
@@ -507,6 +509,7 @@ def test_a_lost_server_ends_the_run_and_the_next_goes_on(command, server, pages,
     arguments = ["refine", pages, "-o", tmp_path / "out", "--server", server.url]
     done = command(*arguments)
     assert (done.status, done.err.splitlines()[-1]) == (1, "3 refined, 1 failed")
+    assert f"error: {server.url[7:]}: refuses access (401: the token has changed)" in done.err
     assert "stopped: 1 more were not tried; the same command goes on from here" in done.err
     assert sorted(tree(tmp_path / "out")) == ["0.png", "1.png", "2.png"]  # no archive of pages that were not refined
     assert len(server.posts) == 4

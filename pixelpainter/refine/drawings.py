@@ -36,20 +36,23 @@ class Drawings:
         """
         for place in self._places(source):
             try:
-                there = {entry.name: place / entry.name for entry in os.scandir(place) if entry.is_file()}
+                files = [Path(entry) for entry in os.scandir(place) if entry.is_file()]
             except OSError:  # no such folder
                 continue
-            for name in _names(source.name, beside=place == source.parent):
-                found = [name] if name in there else sorted(file for file in there if _is_of(file, name))
-                for file in found:
-                    if not there[file].samefile(source):
-                        return there[file]
-        where = shown_name(next(self._places(source)))
-        names = _names(source.name, beside=self.folder is None)[-1:] or ["NAME beside a NAME_color"]
-        raise InputError(
-            f"{shown_name(source)}: its drawing was not found: no picture is called {shown_name(names[0])} in {where}; "
-            "see --lines-from"
-        )
+            pictures = sorted(file for file in files if file.suffix.lower() in PICTURE_SUFFIXES)
+            for name in _names(source.name, beside=place.samefile(source.parent)):
+                found = [file for file in pictures if file.name == name]
+                found += [file for file in pictures if file.stem == name]
+                if found:
+                    return found[0]
+        raise InputError(f"{shown_name(source)}: its drawing was not found: {self._reason(source)}; see --lines-from")
+
+    def _reason(self, source: Path) -> str:
+        """Say why there is no drawing of a picture."""
+        names = _names(source.name, beside=self.folder is None)
+        if not names:
+            return "its name does not end in _color, as that of a colored drawing does"
+        return f"no picture is called {shown_name(names[-1])} in {shown_name(next(self._places(source)))}"
 
     def _places(self, source: Path) -> Iterator[Path]:
         """Yield the folders to look in."""
@@ -71,9 +74,3 @@ def _names(name: str, *, beside: bool) -> list[str]:
     while (shorter := _ADDED.sub("", stem)) != stem:
         names.append(stem := shorter)
     return names
-
-
-def _is_of(file: str, stem: str) -> bool:
-    """Tell whether a file is a picture called so, whatever its suffix."""
-    path = Path(file)
-    return path.stem == stem and path.suffix.lower() in PICTURE_SUFFIXES
