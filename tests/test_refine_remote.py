@@ -145,6 +145,7 @@ REFUSED = {
     "HTML": (lambda *_: (200, {"Content-Type": "text/html"}, b"<html>log in</html>"), "answers with text/html", False),
     "no type": (lambda *_: (200, {}, b"x"), "answers with nothing that has a type", False),
     "401": (problem(401, "no"), r"refuses access \(401: no\); give its token with --token or PIXELPAINTER_TOKEN", True),
+    "421": (problem(421, "other host"), r"refuses access \(421: other host\)$", True),
     "404": (problem(404, "no"), "this is no PixelPainter server", True),
     "413": (problem(413, "at most 5 MB"), r"too large for this server \(413: at most 5 MB\)", False),
     "422": (problem(422, "steps: no"), r"refuses this picture \(422: steps: no\)", False),

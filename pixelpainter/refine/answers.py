@@ -57,10 +57,9 @@ def refusal(status: int, answer: Answer, host: str) -> ServerError | PassingErro
     detail = _detail(answer)
     if status in _BUSY:
         return PassingError(f"takes no request now ({status}{detail}); try again later", _pause(answer))
-    if status in (401, 403):
-        return ServerLostError(
-            f"{host}: refuses access ({status}{detail}); give its token with --token or PIXELPAINTER_TOKEN"
-        )
+    if status in (401, 403, 421):  # 421: it does not know itself by this name
+        advice = "; give its token with --token or PIXELPAINTER_TOKEN" if status == 401 else ""
+        return ServerLostError(f"{host}: refuses access ({status}{detail}){advice}")
     if status == 501:
         return ServerLostError(f"{host}: {NO_MODEL}")
     if status in (404, 405):
