@@ -253,15 +253,17 @@ def test_other_errors_are_not_hidden(models, monkeypatch):
         refiner.refine(picture(), QUICK)
 
 
-def test_threads_share_one(plain):
+def test_threads_share_one(models):
+    """The scheduler of this one remembers what it was given before."""
+    refiner = LocalRefiner(str(models / "checked"), device="cpu", quiet=True)
     rgb = [picture(40 + 10 * index, 70) for index in range(4)]
-    settings = [dataclasses.replace(QUICK, seed=index, strength=0.3 + 0.2 * index) for index in range(4)]
-    alone = [plain.refine(*given) for given in zip(rgb, settings, strict=True)]
+    settings = [dataclasses.replace(QUICK, seed=index, strength=0.9, steps=5 + index) for index in range(4)]
+    alone = [refiner.refine(*given) for given in zip(rgb, settings, strict=True)]
     together = threading.Barrier(4)
 
     def refine(given):
         together.wait()
-        return plain.refine(*given)
+        return refiner.refine(*given)
 
     with ThreadPoolExecutor(4) as pool:
         results = list(pool.map(refine, zip(rgb, settings, strict=True)))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -112,8 +113,9 @@ def _pipeline_class(controlnet: Weights | None) -> Any:
 def _load_controlnet(weights: Weights, allow_pickle: bool) -> Any:
     from diffusers import ControlNetModel
 
+    kind: Any = ControlNetModel  # its methods have no types
     with explained(weights.identity):
-        return ControlNetModel.from_pretrained(
+        return kind.from_pretrained(
             str(weights.path),
             variant=weights.variant,
             use_safetensors=None if allow_pickle else True,
@@ -164,9 +166,10 @@ def explained(name: str) -> Iterator[None]:
     except Exception as error:  # missing and damaged files, foreign shapes, memory: all have their own
         if out_of_memory(error):
             raise ModelError(f"{name}: {memory_advice(error)}") from error
+        reason = first_line(error).rstrip(" .")
         raise ModelError(
-            f"{name}: the model cannot be loaded ({type(error).__name__}: {first_line(error).rstrip(' .')}); if it was downloaded, "
-            "do that again with `pixelpainter models pull --refine`"
+            f"{name}: the model cannot be loaded ({type(error).__name__}: {reason}); if it was downloaded, do that "
+            "again with `pixelpainter models pull --refine`"
         ) from error
 
 
@@ -181,7 +184,7 @@ def out_of_memory(error: BaseException) -> bool:
     )
 
 
-def memory_advice(error: BaseException) -> str:
+def memory_advice(error: Exception) -> str:
     """Say what to do when memory ran out."""
     return (
         f"the memory of the device is too small for it ({first_line(error)[:120]}); free some, or try --dtype float16, "
@@ -189,6 +192,7 @@ def memory_advice(error: BaseException) -> str:
     )
 
 
+_LOUD = ("transformers", "diffusers")  # in this order: importing diffusers makes remarks in the name of the other
 _hush_lock = threading.Lock()
 _hush_state: dict[str, Any] = {"count": 0}
 
@@ -196,35 +200,30 @@ _hush_state: dict[str, Any] = {"count": 0}
 @contextmanager
 def hushed() -> Iterator[None]:
     """Keep remarks and bars of diffusers and transformers from the terminal; in several threads at once, too."""
-    from transformers.utils import logging as transformers_log  # first: importing diffusers already makes remarks
-
     with _hush_lock:
-        if _hush_state["count"] == 0:
-            before = transformers_log.get_verbosity(), transformers_log.is_progress_bar_enabled()
-            transformers_log.set_verbosity(logging.ERROR)
-            transformers_log.disable_progress_bar()
-            from diffusers.utils import logging as diffusers_log
-
-            _hush_state["before"] = *before, diffusers_log.get_verbosity(), diffusers_log.is_progress_bar_enabled()
-            diffusers_log.set_verbosity(logging.ERROR)
-            diffusers_log.disable_progress_bar()
+        if not _hush_state["count"]:
+            _hush_state["before"] = [_hush(library) for library in _LOUD]
         _hush_state["count"] += 1
     try:
         yield
     finally:
         with _hush_lock:
             _hush_state["count"] -= 1
-            if _hush_state["count"] == 0:
-                _restore_voices(*_hush_state.pop("before"))
+            if not _hush_state["count"]:
+                for restore in _hush_state.pop("before"):
+                    restore()
 
 
-def _restore_voices(transformers_level: int, transformers_bar: bool, diffusers_level: int, diffusers_bar: bool) -> None:
-    from diffusers.utils import logging as diffusers_log
-    from transformers.utils import logging as transformers_log
+def _hush(library: str) -> Callable[[], None]:
+    """Silence a library, and return what gives it back its voice."""
+    voice = importlib.import_module(f"{library}.utils.logging")
+    level, has_bars = voice.get_verbosity(), voice.is_progress_bar_enabled()
+    voice.set_verbosity(logging.ERROR)
+    voice.disable_progress_bar()
 
-    transformers_log.set_verbosity(transformers_level)
-    diffusers_log.set_verbosity(diffusers_level)
-    if transformers_bar:
-        transformers_log.enable_progress_bar()
-    if diffusers_bar:
-        diffusers_log.enable_progress_bar()
+    def restore() -> None:
+        voice.set_verbosity(level)
+        if has_bars:
+            voice.enable_progress_bar()
+
+    return restore
