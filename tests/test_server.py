@@ -204,7 +204,7 @@ def test_refine(start, refiner, picture):
         "seed": 9,
     }
     np.testing.assert_array_equal(given, sketch)
-    assert unquote(answer.headers["x-pixelpainter-note"]) == "näher 100%\nhin"
+    assert answer.headers["x-pixelpainter-note"] == "n%C3%A4her 100%25%0Ahin"
     assert unquote(answer.headers["x-pixelpainter-identity"]) == refiner.identity
 
 
@@ -458,7 +458,8 @@ def test_openapi_and_its_page(start):
     form = document["paths"]["/refine"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
     assert form["required"] == ["image"]
     assert form["properties"]["strength"]["maximum"] == 1
-    assert document["paths"]["/status"]["get"]["security"]
+    for path, method in (("/status", "get"), ("/refine", "post"), ("/colorize", "post")):
+        assert document["paths"][path][method]["security"]
     assert "security" not in document["paths"]["/health"]["get"]
     assert "swagger" in ask(start(), "GET", "/docs").text
     json.dumps(document, allow_nan=False)

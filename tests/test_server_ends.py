@@ -1,14 +1,19 @@
 """What becomes of requests when the server, or a client, goes away in the middle of them."""
 
+import contextlib
 import json
 import shutil
 import signal
+import socket
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
+import numpy as np
 import pytest
 import test_server_process
+from PIL import Image
 from test_server_process import Server, picture, post, refine, wait_for
 
 __all__ = ["picture"]
@@ -97,3 +102,25 @@ def test_who_goes_away_frees_the_place(start, picture):
         assert refine(server, picture).status_code == 200
     assert not (server.folder / "begun3").exists()  # what the client that left had asked for
     assert " 499 " in server.log.read_text()
+
+
+def test_who_does_not_take_the_answer_loses_it(start, tmp_path):
+    server = start(send_time_s=0.5, rate=100 << 20)
+    server.go()
+    large = tmp_path / "large.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (1500, 1500, 3), np.uint8)).save(large)
+    body = b'--b\r\nContent-Disposition: form-data; name="image"; filename="x"\r\n\r\n'
+    body += large.read_bytes() + b"\r\n--b--\r\n"
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(20)
+        connection.connect(("127.0.0.1", server.port))
+        connection.sendall(post(f"Content-Length: {len(body)}") + body)
+        wait_for(lambda: " 200 " in server.log.read_text())
+        time.sleep(1.5)
+        taken = 0
+        with contextlib.suppress(ConnectionResetError):
+            while piece := connection.recv(1 << 16):
+                taken += len(piece)
+    assert taken < 1500 * 1500 * 3
+    assert server.end() == 0

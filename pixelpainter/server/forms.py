@@ -34,7 +34,7 @@ def _without_default(schema: dict[str, Any]) -> None:
 class Fields(BaseModel):
     """The fields of a form that are texts; `files` names the others, with whether they are needed."""
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid")
     files: ClassVar[Mapping[str, bool]]
 
     @classmethod

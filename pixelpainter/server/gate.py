@@ -9,6 +9,7 @@ import secrets
 import time
 import traceback
 from collections.abc import Callable, Collection
+from urllib.parse import quote
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
@@ -67,7 +68,7 @@ class Gate:
             client = (scope.get("client") or ["?"])[0]
             took_s = time.monotonic() - started
             status = outcome or exchange.status
-            self._log(f"{request_id} {client} {scope['method']} {scope['path'][:80]} {status} {took_s:.3f} s")
+            self._log(f"{request_id} {client} {scope['method']} {quote(scope['path'][:80])} {status} {took_s:.3f} s")
 
     async def _answer(self, scope: Scope, exchange: Exchange, request_id: str) -> str:
         """Answer a request whatever happens. Returns what the log says instead of the status, if anything."""
@@ -80,8 +81,6 @@ class Gate:
         except ClientDisconnect:
             return str(_GONE)
         except Exception as error:
-            if isinstance(error, TimeoutError) and exchange.status:
-                return f"{exchange.status}, not taken"
             place = traceback.extract_tb(error.__traceback__)[-1]
             self._log(f"{request_id} internal error: {type(error).__name__}: {error} ({place.filename}:{place.lineno})")
             if not exchange.status:

@@ -23,8 +23,8 @@ class Limits:
         queue: requests that wait for a device besides the one that is worked on.
         header_time_s: for the head of a request, or its beginning on an open connection.
         body_time_s: for a body of no bytes, and between two pieces of it.
-        body_rate: bytes per second that a body must bring on the average after that.
-        send_time_s: for a client to take a piece of the answer.
+        send_time_s: for a client to take an answer of no bytes.
+        rate: bytes per second that a body must bring, and a client take, on the average after that.
         connections: that are open at once.
     """
 
@@ -34,8 +34,8 @@ class Limits:
     queue: int = 16
     header_time_s: float = 10.0
     body_time_s: float = 20.0
-    body_rate: int = 8 << 10
-    send_time_s: float = 60.0
+    send_time_s: float = 20.0
+    rate: int = 8 << 10
     connections: int = 256
 
 
@@ -78,7 +78,7 @@ class Exchange:
         now = asyncio.get_running_loop().time()
         if self._deadline is None:
             self._deadline = now + self._limits.body_time_s
-        earned_s = self._received / self._limits.body_rate
+        earned_s = self._received / self._limits.rate
         patience_s = min(self._limits.body_time_s, self._deadline + earned_s - now)
         try:
             async with asyncio.timeout(max(patience_s, 0)):
@@ -93,21 +93,17 @@ class Exchange:
         return message
 
     async def send(self, message: Message) -> None:
-        """Send a piece of the answer. Raises TimeoutError: the client does not take it."""
+        """Send a piece of the answer."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
             self._early = not self._whole
             more = [(b"x-request-id", self._id.encode()), *([(b"connection", b"close")] if self._early else [])]
             message = {**message, "headers": [*message.get("headers", ()), *more]}
         elif self._early and not message.get("more_body", False):
-            await self._pass_on({**message, "more_body": True})
+            await self._send({**message, "more_body": True})
             await self._read_on()
             message = {"type": "http.response.body", "body": b""}
-        await self._pass_on(message)
-
-    async def _pass_on(self, message: Message) -> None:
-        async with asyncio.timeout(self._limits.send_time_s):
-            await self._send(message)
+        await self._send(message)
 
     async def _read_on(self) -> None:
         """Read and forget what a refused client still sends, for a moment."""

@@ -101,10 +101,11 @@ class _Server(uvicorn.Server):
 
 
 def _protocol(limits: Limits) -> type[asyncio.Protocol]:
-    """Return uvicorn's HTTP, with a limit of connections and of the time for the head of a request."""
+    """Return uvicorn's HTTP, with limits of connections, of the time for a head, and of that to take an answer."""
 
     class TimedProtocol(H11Protocol):
         _head_timer: asyncio.TimerHandle | None = None
+        _stall_timer: asyncio.TimerHandle | None = None
         _refused = False
 
         def connection_made(self, transport: Any) -> None:
@@ -116,8 +117,19 @@ def _protocol(limits: Limits) -> type[asyncio.Protocol]:
                 self._await_head()
 
         def connection_lost(self, exc: Exception | None) -> None:
-            self._stop_timer()
+            self._stop(self._head_timer)
+            self._stop(self._stall_timer)
             super().connection_lost(exc)
+
+        def pause_writing(self) -> None:
+            """Be told that the client does not take what is sent to it as fast as that comes."""
+            super().pause_writing()
+            patience_s = limits.send_time_s + self.transport.get_write_buffer_size() / limits.rate
+            self._stall_timer = self.loop.call_later(patience_s, self.transport.abort)
+
+        def resume_writing(self) -> None:
+            self._stop(self._stall_timer)
+            super().resume_writing()
 
         def data_received(self, data: bytes) -> None:
             if not self._refused:
@@ -131,12 +143,12 @@ def _protocol(limits: Limits) -> type[asyncio.Protocol]:
             self._refuse(400, msg)
 
         def _await_head(self) -> None:
-            self._stop_timer()
+            self._stop(self._head_timer)
             self._head_timer = self.loop.call_later(limits.header_time_s, self._check_head)
 
-        def _stop_timer(self) -> None:
-            if self._head_timer is not None:
-                self._head_timer.cancel()
+        def _stop(self, timer: asyncio.TimerHandle | None) -> None:
+            if timer is not None:
+                timer.cancel()
 
         def _check_head(self) -> None:
             """Close a connection on which no request has begun."""
