@@ -9,6 +9,9 @@ from conftest import load
 from PIL import Image
 from test_server_process import Server
 
+from pixelpainter.refine.remote import RemoteRefiner
+from pixelpainter.refine.settings import RefineSettings
+
 # The pipeline is made in the server's process: importing what makes it takes most of the time of this test.
 PROGRAM = """
 import sys
@@ -43,6 +46,11 @@ def test_a_real_diffusion_pipeline_behind_the_server(tmp_path, plain_model, monk
                 results.append(np.asarray(load(tmp_path / f"{number}.png")))
         assert results[0].shape == (70, 50, 3)
         np.testing.assert_array_equal(*results)
+        with RemoteRefiner(server.url, token="t") as remote:
+            assert remote.identity == identity
+            again = remote.refine(np.asarray(load(picture)), RefineSettings(strength=0.5, steps=4, seed=3))
+        np.testing.assert_array_equal(again, results[0])
+        assert not np.array_equal(again, np.asarray(load(picture)))
         assert server.end() == 0
     finally:
         server.process.kill()
