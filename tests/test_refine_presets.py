@@ -202,7 +202,8 @@ def test_a_preset_is_fetched_ahead_of_time(pixelpainter):
         "commit": COMMIT,
         "identity": f"painter/models@{COMMIT}",
     }
-    assert pixelpainter.server.downloads == 0  # it only looked whether there is a newer one
+    # It only looked whether there is a newer one.
+    assert pixelpainter.server.downloads == 0 and pixelpainter.server.count("/api/models/") == 1
     pixelpainter.server.requests.clear()
     found = pixelpainter.find("balanced")
     assert found == [str(folder), f"painter/models@{COMMIT}"] and pixelpainter.server.requests == []
