@@ -17,6 +17,8 @@ import pytest
 from conftest import load
 from PIL import Image
 
+from pixelpainter.server.run import bind
+
 LIMITS = {"header_time_s": 1.5, "body_time_s": 1.0, "max_bytes": 1 << 20, "queue": 4, "connections": 40}
 CURL = shutil.which("curl")
 
@@ -26,7 +28,7 @@ def main():
     from pixelpainter.colorize import Colorizer
     from pixelpainter.server.app import make_app
     from pixelpainter.server.limits import Limits
-    from pixelpainter.server.run import bind, serve, url_of
+    from pixelpainter.server.run import serve, url_of
 
     folder, port = Path(sys.argv[1]), int(sys.argv[2])
 
@@ -256,6 +258,12 @@ def test_a_connection_that_is_used_stays(server):
             assert piece
             answer += piece
     connection.close()
+
+
+def test_small_answers_are_not_held_back():
+    """The system waits 40 ms for more to send, unless asyncio tells it not to; that does so for what it knows as TCP."""
+    with bind("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
 
 
 def test_what_is_no_http(server):

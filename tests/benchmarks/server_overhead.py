@@ -59,9 +59,7 @@ def main() -> None:
             process.wait()
     encode, decode = times.pop("encode"), times.pop("decode")
     worst = 0.0
-    print(
-        f"codecs: encoding {1000 * statistics.median(encode):.0f} ms, decoding {1000 * statistics.median(decode):.0f} ms"
-    )
+    print(f"codecs: encode {1000 * statistics.median(encode):.0f} ms, decode {1000 * statistics.median(decode):.0f} ms")
     print(f"\n{'overhead':16} {'median ms':>9} {'quartiles':>13} {'quickest':>9} {'limit':>6}")
     for name, sides in SIDES.items():
         rounds = zip(times[name], encode, decode, strict=True)
