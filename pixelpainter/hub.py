@@ -125,7 +125,7 @@ def _download(model: HubFile, *, again: bool, quiet: bool) -> Path:
         again: also if the cache has it.
         quiet: say nothing, and show no bar.
     """
-    with hub_client(model), _progress(quiet=quiet):
+    with hub_client(model), download_bar(quiet=quiet):
         from huggingface_hub import (
             constants,
             get_hf_file_metadata,
@@ -139,13 +139,13 @@ def _download(model: HubFile, *, again: bool, quiet: bool) -> Path:
         answer = get_hf_file_metadata(address, timeout=constants.HF_HUB_ETAG_TIMEOUT)
         present = try_to_load_from_cache(model.repo, model.file, revision=answer.commit_hash)
         if again or not isinstance(present, str):
-            _check_room(model, answer.size or 0, Path(constants.HF_HUB_CACHE))
+            check_room(model, answer.size or 0, Path(constants.HF_HUB_CACHE))
             if not quiet:
-                _announce(model, answer.size or 0, constants.ENDPOINT, constants.HF_HUB_CACHE)
+                announce_download(model, answer.size or 0, constants.ENDPOINT, constants.HF_HUB_CACHE)
         return Path(hf_hub_download(model.repo, model.file, revision=model.revision, force_download=again))
 
 
-def _check_room(model: HubFile, size: int, cache: Path) -> None:
+def check_room(model: HubFile, size: int, cache: Path) -> None:
     """Raise ModelError if the disk is too full; the client would find that out at the end of a long download."""
     folder = next(folder for folder in (cache, *cache.parents) if folder.exists())
     free = shutil.disk_usage(folder).free
@@ -156,7 +156,7 @@ def _check_room(model: HubFile, size: int, cache: Path) -> None:
         )
 
 
-def _announce(model: HubFile, size: int, host: str, cache: str) -> None:
+def announce_download(model: HubFile, size: int, host: str, cache: str) -> None:
     """Say on stderr what is downloaded, where the client shows a progress bar."""
     if sys.stderr is not None:  # it is None in a program without a console
         megabytes = f" ({size / 1e6:.1f} MB)" if size else ""
@@ -165,7 +165,7 @@ def _announce(model: HubFile, size: int, host: str, cache: str) -> None:
 
 
 @contextmanager
-def _progress(*, quiet: bool) -> Iterator[None]:
+def download_bar(*, quiet: bool) -> Iterator[None]:
     """Make the client's progress bar move in small steps, or keep it away unless its environment variable wants it."""
     from huggingface_hub import constants
     from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars

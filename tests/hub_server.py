@@ -36,7 +36,7 @@ class HubServer(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(("127.0.0.1", 0), HubHandler)
         self.files: dict[str, bytes] = {}
         self.requests: list[tuple[str, str]] = []
         self.tokens: set[str | None] = set()
@@ -66,7 +66,7 @@ class HubServer(ThreadingHTTPServer):
         return self.count("/cdn/")
 
 
-class _Handler(BaseHTTPRequestHandler):
+class HubHandler(BaseHTTPRequestHandler):
     server: HubServer
     protocol_version = "HTTP/1.1"
 

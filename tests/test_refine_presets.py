@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from hub_server import COMMIT, _Handler, serve_hub
+from hub_server import COMMIT, HubHandler, serve_hub
 from test_hub import settings
 from test_lazy_imports import NEVER, loaded
 
@@ -38,7 +38,7 @@ except ModelError as error:
 """
 
 
-class _HubWithLists(_Handler):
+class _HubWithLists(HubHandler):
     """Also answers which files a repository has."""
 
     def do_GET(self):  # noqa: N802 (the name that http.server calls)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pixelpainter.errors import ModelError
-from pixelpainter.hub import _announce, _check_room, _progress, hub_client
+from pixelpainter.hub import announce_download, check_room, download_bar, hub_client
 from pixelpainter.refine.contents import half_variant, needed_files, read_index
 from pixelpainter.refine.presets import (
     NETWORK_CONFIG,
@@ -253,16 +253,16 @@ def _list_files(place: HubPlace) -> tuple[dict[str, int], str]:
 
 def _fetch(place: HubPlace, commit: str, names: dict[str, int], *, quiet: bool) -> Path:
     """Download files of a repository that the cache does not have, and return their folder there."""
-    with hub_client(place), _progress(quiet=quiet):
+    with hub_client(place), download_bar(quiet=quiet):
         from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
 
         missing = [
             name for name in names if not isinstance(try_to_load_from_cache(place.repo, name, revision=commit), str)
         ]
         size = sum(names[name] for name in missing)
-        _check_room(place, size, Path(constants.HF_HUB_CACHE))
+        check_room(place, size, Path(constants.HF_HUB_CACHE))
         if missing and not quiet:
-            _announce(place, size, constants.ENDPOINT, constants.HF_HUB_CACHE)
+            announce_download(place, size, constants.ENDPOINT, constants.HF_HUB_CACHE)
         for name in missing:
             hf_hub_download(place.repo, name, revision=commit)
         # Last, and by the name of the branch: the cache notes what it means, for those who are offline.
