@@ -261,7 +261,7 @@ def test_a_connection_that_is_used_stays(server):
 
 
 def test_small_answers_are_not_held_back():
-    """The system waits 40 ms for more to send, unless asyncio tells it not to; that does so for what it knows as TCP."""
+    """The system waits 40 ms for more to send, unless asyncio tells it not to; it does for what it knows as TCP."""
     with bind("127.0.0.1", 0) as listener:
         assert listener.proto == socket.IPPROTO_TCP
 
