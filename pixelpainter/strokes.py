@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -114,22 +114,32 @@ def read_hints(path: Path, *, max_pixels: int = 150_000_000) -> tuple[tuple[Hint
     Raises:
         InputError: the file is missing, damaged, or holds neither.
     """
-    if path.suffix.lower() == ".json":
-        return _read_list(path), ()
-    return (), (_read_strokes(path, max_pixels),)
-
-
-def _read_list(path: Path) -> tuple[Hint, ...]:
+    if path.suffix.lower() != ".json":
+        return (), (read_strokes(path, max_pixels=max_pixels),)
     name = shown_name(path)
     try:
-        items = json.loads(path.read_bytes())
+        return parse_list(path.read_bytes(), name), ()
+    except OSError as error:
+        raise InputError(f"{name}: cannot be opened ({short_reason(error)})") from error
+
+
+def parse_list(data: bytes | str, name: str) -> tuple[Hint, ...]:
+    """Read a list of hints in JSON, see `read_hints`.
+
+    Args:
+        data: the JSON.
+        name: what messages call it.
+
+    Raises:
+        InputError: it is damaged, or no list of hints.
+    """
+    try:
+        items = json.loads(data)
         if isinstance(items, dict):
             items = items["hints"]
         if not isinstance(items, list):
             raise ValueError("no list")
         return tuple(_hint(item) for item in items)
-    except OSError as error:
-        raise InputError(f"{name}: cannot be opened ({short_reason(error)})") from error
     except KeyError as error:
         raise InputError(f"{name}: there is no list of hints; expected {_EXAMPLE}") from error
     except (ValueError, RecursionError) as error:  # no JSON, or no hints
@@ -145,9 +155,18 @@ def _hint(item: object) -> Hint:
     return parse_hint(item)
 
 
-def _read_strokes(path: Path, max_pixels: int) -> Strokes:
-    picture = open_picture(path, max_pixels=max_pixels)
-    name = shown_name(path)
+def read_strokes(source: Path | BinaryIO, *, max_pixels: int = 150_000_000) -> Strokes:
+    """Read strokes from a transparent picture.
+
+    Args:
+        source: a path, or a binary stream with a ``name`` for messages.
+        max_pixels: larger pictures are refused.
+
+    Raises:
+        InputError: the picture cannot be read, has no transparency, or nothing else.
+    """
+    picture = open_picture(source, max_pixels=max_pixels)
+    name = shown_name(source if isinstance(source, Path) else source.name)
     if picture.alpha is None:
         raise InputError(f"{name}: this picture has no transparency; paint strokes on a transparent layer, save as PNG")
     mask = picture.alpha >= _OPAQUE

@@ -25,7 +25,7 @@ def loaded(code: str, *arguments: object, whole: bool = False) -> set[str]:
 COMMAND = "from pixelpainter.cli import main; main(sys.argv[1:])"
 
 
-@pytest.mark.parametrize("command", ["colorize", "train", "export", "evaluate", "refine", "doctor", "models"])
+@pytest.mark.parametrize("command", ["colorize", "train", "export", "evaluate", "refine", "serve", "doctor", "models"])
 def test_help_of_a_command_is_light(command):
     assert not loaded(COMMAND, command, "--help") & NOT_FOR_HELP
 

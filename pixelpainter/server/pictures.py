@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +21,7 @@ from pixelpainter.palette_files import parse_palette
 from pixelpainter.refine.settings import Refiner, RefineSettings
 from pixelpainter.server.forms import ColorizeFields, Form, RefineFields
 from pixelpainter.settings import Settings
-from pixelpainter.strokes import read_hints
-
-if TYPE_CHECKING:
-    from pixelpainter.hints import Hint
-    from pixelpainter.strokes import Strokes
+from pixelpainter.strokes import Strokes, parse_list, read_strokes
 
 
 @dataclass(frozen=True)
@@ -54,7 +48,11 @@ def colorize_form(painter: Painter, form: Form[ColorizeFields]) -> Result:
     """
     data = form.files["sketch"].read()
     settings = _settings(form.fields)
-    hints, strokes = _read_hints(form.fields.hints, form.files.get("strokes"), painter.max_pixels)
+    hints = parse_list(form.fields.hints, "hints") if form.fields.hints else ()
+    strokes: tuple[Strokes, ...] = ()
+    if "strokes" in form.files:
+        stream = Named(form.files["strokes"].read(), "strokes")
+        strokes = (read_strokes(stream, max_pixels=painter.max_pixels),)
     painted = dataclasses.replace(painter, settings=settings.over(hints, strokes)).paint(data, "sketch", "PNG")
     already = () if painted.status == "colored" else ("already colored, copied",)
     return Result(painted.data, already + painted.notes)
@@ -104,30 +102,6 @@ def _settings(fields: ColorizeFields) -> Settings:
         )
     except ValueError as error:  # they do not go together
         raise InputError(str(error)) from error
-
-
-def _read_hints(hints: str, strokes: BinaryIO | None, max_pixels: int) -> tuple[tuple[Hint, ...], tuple[Strokes, ...]]:
-    """Return the hints in JSON and the strokes of a transparent picture. Raises InputError."""
-    listed: tuple[Hint, ...] = ()
-    painted: tuple[Strokes, ...] = ()
-    if not hints and strokes is None:
-        return listed, painted
-    # read_hints takes files, told apart by their names; these are ours.
-    with tempfile.TemporaryDirectory(prefix="pixelpainter-") as folder:
-        if hints:
-            listed, _ = _read_file(Path(folder, "hints.json"), hints.encode(), "hints", max_pixels)
-        if strokes is not None:
-            _, painted = _read_file(Path(folder, "strokes.png"), strokes.read(), "strokes", max_pixels)
-    return listed, tuple(dataclasses.replace(layer, name="strokes") for layer in painted)
-
-
-def _read_file(path: Path, data: bytes, name: str, max_pixels: int) -> tuple[tuple[Hint, ...], tuple[Strokes, ...]]:
-    """Read hints by way of a file, which messages call by another name. Raises InputError."""
-    path.write_bytes(data)
-    try:
-        return read_hints(path, max_pixels=max_pixels)
-    except InputError as error:
-        raise InputError(f"{name}{str(error).removeprefix(str(path))}") from error
 
 
 def _read_sketch(files: Mapping[str, BinaryIO], max_pixels: int) -> NDArray[np.uint8] | None:
