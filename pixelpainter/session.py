@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from concurrent.futures import Future
 from pathlib import Path
@@ -32,6 +33,7 @@ class Session:
         threads: int | None = None,
         device: Device = "auto",
         quiet: bool = False,
+        hashed: bool = False,
     ) -> None:
         """Find a model, download it first if it lies on the Hugging Face Hub only, and begin to load it.
 
@@ -41,6 +43,7 @@ class Session:
             threads: processor cores for one picture; None = all that this process may use.
             device: "cpu", "cuda", or "auto": CUDA where it works, else the processor.
             quiet: show nothing on stderr while downloading.
+            hashed: once it is loaded, compute ``model_hash`` beside the first picture.
 
         Raises:
             ModelError: the model is missing; all else that is wrong is raised by what needs the model first.
@@ -53,10 +56,10 @@ class Session:
         # follow, not this one.
         import onnxruntime  # noqa: F401
 
-        load = functools.partial(self._load, threads or available_cpus(), device)
+        load = functools.partial(self._load, threads or available_cpus(), device, hashed)
         Thread(target=load, name="pixelpainter-model", daemon=True).start()
 
-    def _load(self, threads: int, device: Device) -> None:
+    def _load(self, threads: int, device: Device, hashed: bool) -> None:
         """Load graph and card, or note why that is impossible."""
         try:
             session = load_session(self.file, threads=threads, device=device)
@@ -65,6 +68,10 @@ class Session:
             self._loaded.set_result((session, card))
         except BaseException as error:  # whoever needs the model gets it
             self._loaded.set_exception(error)
+        else:
+            if hashed:
+                with contextlib.suppress(ModelError):  # comes again where the hash is asked for
+                    _ = self.model_hash
 
     @property
     def card(self) -> ModelCard:
@@ -83,7 +90,7 @@ class Session:
 
     @functools.cached_property
     def model_hash(self) -> str:
-        """SHA-256 of the ONNX file; computed when it is first asked for, less than 1 ms per megabyte."""
+        """SHA-256 of the ONNX file; it takes some 2 ms per megabyte, once. Raises ModelError: it cannot be read."""
         return hash_file(self.file)
 
     def run(self, inputs: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:

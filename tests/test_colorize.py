@@ -1,6 +1,7 @@
 import dataclasses
 import hashlib
 import math
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -246,6 +247,17 @@ def test_the_hash_is_that_of_the_file(tmp_path):
     model.unlink()
     with pytest.raises(ModelError, match="cannot be read"):
         _ = late.model_hash
+
+
+def test_the_hash_is_ready_when_it_is_asked_for(tmp_path):
+    model = save_plain_model(tmp_path / "model.onnx")
+    digest = hashlib.sha256(model.read_bytes()).hexdigest()
+    session = Session(model, hashed=True)
+    deadline = time.monotonic() + 30
+    while "model_hash" not in vars(session) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    model.unlink()
+    assert Colorizer(session).model_hash == digest
 
 
 def test_the_resolution_comes_back(plain):

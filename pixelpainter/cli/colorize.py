@@ -97,7 +97,7 @@ def colorize(
     workers, network_threads = share_cores(cores, sum(cores if job.is_archive else 1 for job in plan), jobs)
     from pixelpainter.session import Session
 
-    session = Session(model, threads=network_threads, device=device, quiet=quiet)
+    session = Session(model, threads=network_threads, device=device, quiet=quiet, hashed=True)
     import cv2
 
     from pixelpainter import batch
