@@ -151,6 +151,8 @@ REFUSED = {
     "422": (problem(422, "steps: no"), r"refuses this picture \(422: steps: no\)", False),
     "429": (problem(429, "no"), r"refuses this picture \(429", False),
     "500": (problem(500, "out of memory"), r"the server failed at this picture \(500: out of memory\)", False),
+    "504": (problem(504, "300 s"), r"took too long .*\(504: 300 s\); .* fewer --steps", False),
+    "524": (lambda *_: (524, {}, b"<html>"), r"took too long .*\(524\)", False),
     "501": (problem(501, "no"), "start it with `pixelpainter serve --refine`", True),
     "301": (problem(301, "", Location="http://evil.example/refine"), "sends on to evil.example", True),
 }
@@ -245,6 +247,14 @@ def test_a_server_that_goes_away():
         refiner = RemoteRefiner(server.url, pause_s=0.001)
         refiner.refine(RGB, SETTINGS)
     with refiner, pytest.raises(ServerLostError, match=r"cannot be reached .*\(5 attempts\)"):
+        refiner.refine(RGB, SETTINGS)
+
+
+def test_a_tunnel_without_a_server(server, refiner):
+    server.answers = [lambda *_: (530, {"Content-Type": "text/html"}, b"error code: 1033")] * 2 + [inverted]
+    refiner.refine(RGB, SETTINGS)
+    server.answers = [lambda *_: (530, {}, b"")]
+    with pytest.raises(ServerLostError, match=r"the tunnel leads to no server now \(530\)"):
         refiner.refine(RGB, SETTINGS)
 
 

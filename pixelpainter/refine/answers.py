@@ -23,6 +23,8 @@ NO_SERVER = f"this is no PixelPainter server, or not its address; {CHECK_ADDRESS
 NO_MODEL = "the server has no diffusion model; start it with `pixelpainter serve --refine`"
 NOTE_LETTERS = 300  # of what a server says
 _BUSY = (502, 503)  # the server, or what stands before it, does not take the request now
+_NO_ORIGIN = 530  # Cloudflare's, for a tunnel at whose other end nobody is
+_TOO_LONG = (504, 524)  # 524: Cloudflare's, which waits for 100 s
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,13 @@ def refusal(status: int, answer: Answer, host: str) -> ServerError | PassingErro
     if 300 <= status < 400:
         to = urlsplit(answer.headers.get("location", "")).netloc or "another place"
         return ServerLostError(f"{host}: sends on to {to} ({status}); if that is your server, name it in --server")
+    if status == _NO_ORIGIN:
+        return PassingError(f"the tunnel leads to no server now ({status}); is it running? See --server", lost=True)
+    if status in _TOO_LONG:
+        return ServerError(
+            f"{host}: the picture took too long for the server, or for a tunnel on the way ({status}{detail}); try "
+            "fewer --steps"
+        )
     if status == 413:
         return ServerError(f"{host}: the picture is too large for this server ({status}{detail})")
     if status >= 500:
