@@ -16,6 +16,7 @@ from test_lazy_imports import NEVER, loaded
 from pixelpainter.errors import ModelError
 from pixelpainter.refine.contents import components, needed_files
 from pixelpainter.refine.presets import CONTROLNETS, DIFFUSION_SYNTAX, PIPELINE_INDEX, PRESETS, HubPlace, locate
+from pixelpainter.refine.weights import find_weights
 
 ROWS = """
 import sys
@@ -257,6 +258,13 @@ def test_models_that_cannot_be_had(pixelpainter, name, fault, message):
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done.stderr
     assert done.stderr.startswith("error: ") and message in done.stderr
     assert done.stderr.endswith(f"{ELSE}\n" if name == "balanced" else "or --server URL)\n")
+
+
+@pytest.mark.parametrize("option", ["--model", "--refine-model"])
+def test_advice_names_options_of_the_command(tmp_path, option):
+    with pytest.raises(ModelError, match=f"another model with {option} ") as raised:
+        find_weights(str(tmp_path), option=option)
+    assert ("--server" in str(raised.value)) == (option == "--model")
 
 
 def test_repositories_that_are_of_no_use(pixelpainter):

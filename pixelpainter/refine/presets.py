@@ -115,4 +115,7 @@ def alternatives(name: str, option: str) -> str:
     if name in CONTROLNETS or option == "--controlnet":
         return "go on without --controlnet, or give another one: owner/repo or a folder"
     others = " or ".join(f"--preset {preset}" for preset in PRESETS if preset != name)
-    return f"try {others}, another model with --model (owner/repo, a folder, a .safetensors file), or --server URL"
+    kinds = "(owner/repo, a folder, a .safetensors file)"
+    if option == "--refine-model":  # of a server
+        return f"try {others}, or another model with {option} {kinds}"
+    return f"try {others}, another model with --model {kinds}, or --server URL"
