@@ -17,6 +17,8 @@ from pixelpainter.colorize import Colorizer
 from pixelpainter.errors import ModelError
 from pixelpainter.server.app import make_app
 from pixelpainter.server.limits import Limits
+from pixelpainter.server.problems import Problem
+from pixelpainter.server.work import Worker
 
 PROBLEM = {"type", "title", "status", "detail"}
 
@@ -405,6 +407,34 @@ def test_a_body_with_more_bytes_than_allowed(start, picture):
 
     assert "10000 bytes" in is_problem(ask(app, "POST", "/refine", files={"image": big}), 413)
     opened(ask(app, "POST", "/refine", files={"image": png(picture)}))
+
+
+@pytest.mark.parametrize(("path", "field"), [("/refine", "image"), ("/colorize", "sketch")])
+def test_a_picture_with_more_pixels_than_allowed(start, picture, path, field):
+    app = start(limits=Limits(max_pixels=100))
+    said = is_problem(ask(app, "POST", path, files={field: png(picture)}), 422)
+    assert "more than the limit of 100; only the owner of this server can raise it" in said
+    assert "--max-pixels" not in said
+
+
+def test_stopped_between_two_turns():
+    """What was let in by the end of other work, and stopped before it began, is not forgotten."""
+
+    async def run():
+        worker = Worker(2)
+        finish = worker._finish
+
+        def finish_and_stop(*arguments):
+            finish(*arguments)
+            worker.stop()
+
+        worker._finish = finish_and_stop
+        async with asyncio.timeout(5):
+            return await asyncio.gather(worker.run(lambda: 1), worker.run(lambda: 2), return_exceptions=True)
+
+    first, second = asyncio.run(run())
+    assert first == 1
+    assert isinstance(second, Problem) and second.status == 503
 
 
 def test_a_time_limit(start, refiner, picture):

@@ -33,6 +33,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 _DESCRIPTION = "Colors line drawings, and polishes colored ones with a diffusion model."
 _NOTES = 20  # of a picture that are passed on
 _HEADER_LETTERS = 1000  # of each, before they are encoded
+_ADVICE = ("raise it with --max-pixels", "only the owner of this server can raise it")  # clients have other options
 _ALWAYS = (403, 421, 500, 503)
 _PICTURE_PROBLEMS = describe_problems((400, 401, 408, 413, 415, 422, *_ALWAYS, 504))
 _HEADERS = {
@@ -141,7 +142,7 @@ class Engines:
                     worker, partial(work, form), request.receive, time_limit_s=self.limits.time_limit_s
                 )
             except InputError as error:
-                raise Problem(422, str(error)) from error
+                raise Problem(422, str(error).replace(*_ADVICE)) from error
             except PixelPainterError as error:
                 self.log(f"{request.state.request_id} {error}")
                 raise Problem(500, _harmless(error, request.state.request_id)) from error

@@ -69,6 +69,8 @@ class Worker:
             Exception: what the work raises.
         """
         await self._take_turn()
+        if self._stopping:  # the turn came just before; the thread takes nothing any more
+            raise _stopping()
         loop = asyncio.get_running_loop()
         result: asyncio.Future[Result] = loop.create_future()
 
