@@ -10,9 +10,11 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
+import typer
 from test_lazy_imports import COMMAND, NOT_FOR_HELP, loaded
 from test_server_process import Server, wait_for
 
+from pixelpainter.cli.serve import _check_access
 from pixelpainter.server.announce import announce
 
 PUBLIC = ["--public-url", "https://tunnel.example"]
@@ -48,6 +50,11 @@ def test_wrong_usage(command, arguments, said):
     done = command("serve", "--port", "0", *arguments)
     assert (done.status, done.out) == (2, "")
     assert said in done.err
+
+
+def test_the_token_of_examples_is_none():
+    with pytest.raises(typer.BadParameter, match="can be guessed"):
+        _check_access("...", None, None)
 
 
 def test_a_token_from_the_environment_counts(command, monkeypatch):

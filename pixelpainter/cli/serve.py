@@ -207,6 +207,8 @@ def _check_access(token: str | None, announce: str | None, public_url: str | Non
     """Refuse options for the address that do not go together, or are not safe. Raises typer.BadParameter."""
     if token is not None and not _TOKEN.fullmatch(token):
         raise wrong("--token", "use letters, digits and . _ ~ + / - only (openssl rand -hex 16 makes one)")
+    if token is not None and not any(map(str.isalnum, token)):  # "...", as examples have it
+        raise wrong("--token", f"{token} can be guessed; give one of your own (openssl rand -hex 16 makes one)")
     if announce is not None and public_url is None:
         raise wrong("--public-url", "it is needed with --announce: the address at which clients reach this server")
     if public_url is not None and token is None:
