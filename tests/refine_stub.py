@@ -30,7 +30,7 @@ class Inverter:
     def load(self) -> None:
         self.loaded += 1
 
-    def refine(self, rgb, settings, *, sketch=None, on_note=None):
+    def refine(self, rgb, settings, *, sketch=None, on_note=None, on_step=None):
         self.calls.append((rgb.shape, settings, sketch))
         on_note("inverted")
         return 255 - rgb

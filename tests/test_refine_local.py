@@ -155,6 +155,43 @@ def test_schedules(steps):
             assert int(used * wanted) == 1 or wanted == min(steps, 999)
 
 
+class EndError(Exception):
+    """Raised by a test."""
+
+
+@pytest.mark.parametrize("model", ["plain", "checked", "euler", "lines"])
+@pytest.mark.parametrize("error", [EndError("enough"), RuntimeError("out of memory"), KeyboardInterrupt()])
+def test_a_run_that_is_ended_from_outside(models, model, error):
+    """Neither is it tried again, nor does it leave anything behind; each scheduler remembers something else."""
+
+    def make():
+        if model != "lines":
+            return LocalRefiner(str(models / model), device="cpu", quiet=True)
+        return LocalRefiner(str(models / "plain"), controlnet=str(models / "lines"), device="cpu", quiet=True)
+
+    rgb, settings, notes, count = picture(), dataclasses.replace(QUICK, steps=6), [], itertools.count(1)
+    sketch = np.full(rgb.shape[:2], 255, np.uint8)
+    sketch[20:24] = 0
+
+    def end():
+        if next(count) == 1:
+            raise error
+
+    refiner = make()
+    with pytest.raises(type(error)) as raised:
+        refiner.refine(rgb, settings, sketch=sketch, on_note=notes.append, on_step=end)
+    assert raised.value is error and notes == [] and next(count) == 2
+    after = refiner.refine(rgb, settings, sketch=sketch)
+    assert np.array_equal(after, make().refine(rgb, settings, sketch=sketch))
+
+
+def test_every_step_is_told_and_changes_nothing(plain):
+    rgb, steps = picture(64, 176), []  # three tiles
+    told = plain.refine(rgb, dataclasses.replace(QUICK, steps=6), on_step=lambda: steps.append(1))
+    assert len(steps) == 3 * 3
+    assert np.array_equal(told, plain.refine(rgb, dataclasses.replace(QUICK, steps=6)))
+
+
 def test_a_flagged_picture_is_no_result(models):
     refiner, notes = LocalRefiner(str(models / "flagging"), device="cpu", quiet=True), []
     with pytest.raises(ModelError, match=r"flagged its own picture as unsafe, and flagged .* try another --seed"):

@@ -23,7 +23,15 @@ _FLAGGED = "flagged its own picture as unsafe"
 class Engine:
     """A loaded pipeline, for the tiles of one picture. Not for several threads at once."""
 
-    def __init__(self, pipeline: Any, *, device: str, dtype: str, on_note: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        pipeline: Any,
+        *,
+        device: str,
+        dtype: str,
+        on_note: Callable[[str], None],
+        on_step: Callable[[], None] | None = None,
+    ) -> None:
         """Take a pipeline of `loading.load_pipeline`.
 
         Args:
@@ -31,8 +39,11 @@ class Engine:
             device: where it is.
             dtype: its number format.
             on_note: is told when a tile had to be tried again.
+            on_step: is called after every step; what it raises ends the run.
         """
         self._pipeline, self._device, self._dtype, self._note = pipeline, device, dtype, on_note
+        self._on_step = on_step
+        self._ended: BaseException | None = None  # what on_step raised
         self._steered = getattr(pipeline, "controlnet", None) is not None
 
     def paint(
@@ -54,6 +65,7 @@ class Engine:
 
         Raises:
             ModelError: both tries fail, or the memory is too small.
+            BaseException: what `on_step` raises.
         """
         picture, failure = self._run(settings, rgb, sketch, number)
         if not failure:
@@ -109,11 +121,23 @@ class Engine:
                     generator=torch.Generator("cpu").manual_seed((settings.seed + noise * _NEXT_NOISE) % 2**64),
                     output_type="np",
                     **(self._steering(rgb, sketch) if self._steered else {}),
+                    **({} if self._on_step is None else {"callback_on_step_end": self._step}),
                 )
         except Exception as error:
-            self._raise_if_memory(error)
+            if error is not self._ended:
+                self._raise_if_memory(error)
             raise
         return _judge(answer.images[0], rgb, flagged=any(answer.nsfw_content_detected or ()))
+
+    def _step(self, pipeline: Any, step: int, timestep: Any, state: dict[str, Any]) -> dict[str, Any]:
+        """Tell of a step in the way of diffusers, which goes on with the state that is returned."""
+        assert self._on_step is not None
+        try:
+            self._on_step()
+        except BaseException as error:
+            self._ended = error
+            raise
+        return state
 
     def _steering(self, rgb: NDArray[np.uint8], sketch: NDArray[np.uint8] | None) -> dict[str, Any]:
         """Return what a ControlNet is shown: these networks know white lines on black."""

@@ -126,6 +126,7 @@ class LocalRefiner:
         *,
         sketch: NDArray[np.uint8] | None = None,
         on_note: Callable[[str], None] | None = None,
+        on_step: Callable[[], None] | None = None,
     ) -> NDArray[np.uint8]:
         """Paint over a picture, see `settings.Refiner`.
 
@@ -138,6 +139,8 @@ class LocalRefiner:
             settings: what is wanted.
             sketch: (H, W) uint8, 0 ink to 255 paper, of the same size; only a ControlNet looks at it.
             on_note: is told in one line what the user should know about the result.
+            on_step: is called after every step of the model, of each tile; what it raises ends the run, and comes
+                through as it is.
 
         Returns:
             (H, W, 3) uint8 sRGB.
@@ -153,7 +156,7 @@ class LocalRefiner:
             self.load()
             plan = make_plan(*rgb.shape[:2], native=self._native(), multiple=self._multiple())
             self._tell(plan, rgb, settings, sketch, note)
-            engine = Engine(self._pipeline, device=self.device, dtype=self.dtype, on_note=note)
+            engine = Engine(self._pipeline, device=self.device, dtype=self.dtype, on_note=note, on_step=on_step)
             part = None if self.controlnet is None else sketch
             return paint_over(rgb, part, plan, partial(engine.paint, settings))
 

@@ -107,8 +107,11 @@ class RemoteRefiner:
         *,
         sketch: NDArray[np.uint8] | None = None,
         on_note: Callable[[str], None] | None = None,
+        on_step: Callable[[], None] | None = None,
     ) -> NDArray[np.uint8]:
         """Have a picture painted over; see `settings.Refiner.refine`.
+
+        ``on_step`` is never called: nothing is heard of the server before its answer.
 
         Raises:
             ServerLostError: no further picture can be refined there now: the server is away, refuses the token, has

@@ -56,6 +56,7 @@ class Refiner(Protocol):
         *,
         sketch: NDArray[np.uint8] | None = None,
         on_note: Callable[[str], None] | None = None,
+        on_step: Callable[[], None] | None = None,
     ) -> NDArray[np.uint8]:
         """Paint over a picture.
 
@@ -65,6 +66,8 @@ class Refiner(Protocol):
             sketch: (H, W) uint8, 0 ink to 255 paper, the drawing that a ControlNet holds on to; engines without
                 one ignore it.
             on_note: is told in one line what the user should know about the result.
+            on_step: is called after every step of the model, in the thread of the caller; what it raises ends the
+                run, and comes through as it is. Engines elsewhere do not call it.
 
         Returns:
             (H, W, 3) uint8 sRGB.
