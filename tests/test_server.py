@@ -24,7 +24,7 @@ PROBLEM = {"type", "title", "status", "detail"}
 
 
 class Refiner:
-    """Inverts a picture; it can be made to wait, and to fail."""
+    """Inverts a picture; it can be made to wait, to fail, and to take steps without end."""
 
     identity = "stub 1 50%"
 
@@ -34,11 +34,16 @@ class Refiner:
         self.may_go.set()
         self.begun = threading.Event()
         self.failure = None
+        self.endless = False
+        self.over = threading.Event()  # for the end of a test
 
-    def refine(self, rgb, settings, *, sketch=None, on_note=None):
+    def refine(self, rgb, settings, *, sketch=None, on_note=None, on_step=None):
         self.calls.append((settings, sketch))
         self.begun.set()
         assert self.may_go.wait(20)
+        endless = self.endless
+        while endless and not self.over.wait(0.01):
+            on_step()
         if self.failure is not None:
             raise self.failure
         on_note("näher 100%\nhin")
@@ -55,6 +60,7 @@ def refiner():
     refiner = Refiner()
     yield refiner
     refiner.may_go.set()
+    refiner.over.set()
 
 
 @pytest.fixture
@@ -457,6 +463,33 @@ def test_a_time_limit(start, refiner, picture):
     assert length == 0
     opened(answer)
     assert len(refiner.calls) < 4  # what waited in vain was never begun
+
+
+@pytest.mark.parametrize("how", ["time limit", "cancelled"])
+def test_a_run_that_nobody_waits_for_ends(start, refiner, picture, how):
+    refiner.endless = True
+    app = start(limits=Limits(time_limit_s=0.5 if how == "time limit" else 60))
+    complaints = []
+
+    async def both():
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: complaints.append(context))
+        async with client(app) as session, asyncio.timeout(15):
+            first = asyncio.create_task(session.post("/refine", files={"image": png(picture)}))
+            await asyncio.to_thread(refiner.begun.wait)
+            refiner.endless = False
+            if how == "cancelled":
+                first.cancel()
+            await asyncio.wait({first})
+            while (answer := await session.post("/refine", files={"image": png(picture)})).status_code == 504:
+                pass
+        return first, answer
+
+    first, answer = asyncio.run(both())
+    opened(answer)
+    if how == "time limit":
+        is_problem(first.result(), 504)
+    assert complaints == []
+    assert "Unwanted" not in "\n".join(app.state.lines)
 
 
 def test_a_full_queue(start, refiner, picture):

@@ -37,6 +37,12 @@ def start(tmp_path, plain_model):
         server.process.wait()
 
 
+def whole_request(picture):
+    body = b'--b\r\nContent-Disposition: form-data; name="image"; filename="x"\r\n\r\n'
+    body += picture.read_bytes() + b"\r\n--b--\r\n"
+    return post(f"Content-Length: {len(body)}") + body
+
+
 def test_killed_in_the_middle(start, picture):
     server = start()
     with ThreadPoolExecutor(1) as pool:
@@ -78,7 +84,7 @@ def test_stopping_has_a_bound(start, picture):
     """Work that never ends is answered 504 at the time limit, and the process ends."""
     server = start(time_limit_s=1.0)
     with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(refine, server, picture)
+        asked = pool.submit(refine, server, picture, data={"prompt": "one long step"})
         server.begun()
         assert server.end() == 0
         assert asked.result(20).status_code == 504
@@ -89,10 +95,7 @@ def test_who_goes_away_frees_the_place(start, picture):
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(refine, server, picture)
         server.begun()
-        boundary, content = b"--b\r\n", picture.read_bytes()
-        head = b'Content-Disposition: form-data; name="image"; filename="x"\r\n\r\n'
-        body = boundary + head + content + b"\r\n--b--\r\n"
-        connection = server.raw(post(f"Content-Length: {len(body)}") + body)
+        connection = server.raw(whole_request(picture))
         wait_for(lambda: server.status()["queue"]["length"] == 1)
         assert refine(server, picture).status_code == 503
         connection.close()
@@ -104,18 +107,31 @@ def test_who_goes_away_frees_the_place(start, picture):
     assert " 499 " in server.log.read_text()
 
 
+def test_who_goes_away_ends_the_work(start, picture):
+    server = start()
+    connection = server.raw(whole_request(picture))
+    server.begun()
+    connection.close()
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(refine, server, picture)
+        server.begun(2)  # the first was not told to go on, and would have kept the worker
+        server.go()
+        assert asked.result(20).status_code == 200
+    log = server.log.read_text()
+    assert " 499 " in log and "Unwanted" not in log and "Traceback" not in log
+    assert server.end() == 0
+
+
 def test_who_does_not_take_the_answer_loses_it(start, tmp_path):
     server = start(send_time_s=0.5, rate=100 << 20)
     server.go()
     large = tmp_path / "large.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (1500, 1500, 3), np.uint8)).save(large)
-    body = b'--b\r\nContent-Disposition: form-data; name="image"; filename="x"\r\n\r\n'
-    body += large.read_bytes() + b"\r\n--b--\r\n"
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.settimeout(20)
         connection.connect(("127.0.0.1", server.port))
-        connection.sendall(post(f"Content-Length: {len(body)}") + body)
+        connection.sendall(whole_request(large))
         wait_for(lambda: " 200 " in server.log.read_text())
         time.sleep(1.5)
         taken = 0

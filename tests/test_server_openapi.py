@@ -28,7 +28,7 @@ class Engine:
 
     identity, file, model_hash, device = "stub", Path("stub.onnx"), "0" * 64, "cpu"
 
-    def refine(self, rgb, settings, *, sketch=None, on_note=None):
+    def refine(self, rgb, settings, *, sketch=None, on_note=None, on_step=None):
         return rgb
 
     def colorize_picture(self, picture, settings, *, on_note=None):

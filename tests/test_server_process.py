@@ -36,11 +36,13 @@ def main():
         identity = "stub"
         calls = 0
 
-        def refine(self, rgb, settings, *, sketch=None, on_note=None):
+        def refine(self, rgb, settings, *, sketch=None, on_note=None, on_step=None):
             self.calls += 1
             (folder / f"begun{self.calls}").touch()
             while not (folder / "go").exists():
                 time.sleep(0.01)
+                if settings.prompt != "one long step":
+                    on_step()
             return 255 - rgb
 
     limits = Limits(**json.loads(sys.argv[3]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from functools import partial
@@ -132,7 +133,11 @@ class Engines:
         return {self.colorize_worker, self.refine_worker}
 
     async def answer(
-        self, request: Request, kind: type[AnyFields], worker: Worker, work: Callable[[Form[AnyFields]], Result]
+        self,
+        request: Request,
+        kind: type[AnyFields],
+        worker: Worker,
+        work: Callable[[Form[AnyFields], threading.Event], Result],
     ) -> Response:
         """Read a form, have it worked on, and return the answer. Raises Problem, HTTPException, ClientDisconnect."""
         worker.refuse_if_full()  # before the pictures travel
@@ -240,7 +245,10 @@ def _routes(engines: Engines, *, needs_token: bool) -> APIRouter:
     @picture("/colorize", ColorizeFields, _PICTURE_PROBLEMS)
     async def colorize(request: Request) -> Response:
         """Color a drawing."""
-        work = partial(colorize_form, engines.painter)
+
+        def work(form: Form[ColorizeFields], unwanted: threading.Event) -> Result:
+            return colorize_form(engines.painter, form)  # done before it could be stopped
+
         return await engines.answer(request, ColorizeFields, engines.colorize_worker, work)
 
     @picture("/refine", RefineFields, _PICTURE_PROBLEMS | describe_problems((501,)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -22,6 +23,10 @@ from pixelpainter.refine.settings import Refiner, RefineSettings
 from pixelpainter.server.forms import ColorizeFields, Form, RefineFields
 from pixelpainter.settings import Settings
 from pixelpainter.strokes import Strokes, parse_list, read_strokes
+
+
+class _UnwantedError(Exception):
+    """Ends a run of the model; nobody hears of it."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +63,28 @@ def colorize_form(painter: Painter, form: Form[ColorizeFields]) -> Result:
     return Result(painted.data, already + painted.notes)
 
 
-def refine_form(refiner: Refiner, identity: str, max_pixels: int, form: Form[RefineFields]) -> Result:
+def refine_form(
+    refiner: Refiner, identity: str, max_pixels: int, form: Form[RefineFields], unwanted: threading.Event
+) -> Result:
     """Have a diffusion model paint over the picture of a form.
+
+    Args:
+        refiner: the model.
+        identity: of the refiner.
+        max_pixels: of a picture.
+        form: what the client sent.
+        unwanted: once it is set, the model is stopped after its next step.
 
     Raises:
         InputError: a picture cannot be used.
         ModelError: the model fails on this picture.
+        _UnwantedError: nobody waits for the picture.
     """
+
+    def stop_if_unwanted() -> None:
+        if unwanted.is_set():
+            raise _UnwantedError
+
     data = form.files["image"].read()
     sketch = _read_sketch(form.files, max_pixels)
     picture = open_picture(Named(data, "image"), max_pixels=max_pixels)
@@ -76,7 +96,7 @@ def refine_form(refiner: Refiner, identity: str, max_pixels: int, form: Form[Ref
         )
     settings = RefineSettings(**form.fields.model_dump())
     notes: list[str] = []
-    rgb = refiner.refine(picture.rgb, settings, sketch=sketch, on_note=notes.append)
+    rgb = refiner.refine(picture.rgb, settings, sketch=sketch, on_note=notes.append, on_step=stop_if_unwanted)
     assert rgb.shape == picture.rgb.shape
     metadata = {
         "Software": f"PixelPainter {__version__}",

@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -62,7 +63,8 @@ class Worker:
     async def run(self, work: Callable[[], Result]) -> Result:
         """Wait for the turn, do the work in the thread, and return its result.
 
-        A cancelled call gives its place in the queue to the next; work that has begun ends, and its result is dropped.
+        A cancelled call gives its place in the queue to the next; work that has begun goes on to its end, and its
+        result is dropped.
 
         Raises:
             Problem: 503, there is no place in the queue, or the server is stopping.
@@ -86,7 +88,8 @@ class Worker:
                 loop.call_soon_threadsafe(self._finish, result, value, failure, time.monotonic() - started)
 
         self._jobs.put(job)
-        return await asyncio.shield(result)
+        await asyncio.wait({result})  # unlike the future itself, this can be cancelled while the thread works
+        return result.result()
 
     def stop(self) -> None:
         """Send away those who wait, and refuse new ones; what is worked on ends as usual."""
@@ -138,13 +141,14 @@ class Worker:
 
 
 async def run_for_client(
-    worker: Worker, work: Callable[[], Result], receive: Receive, *, time_limit_s: float
+    worker: Worker, work: Callable[[threading.Event], Result], receive: Receive, *, time_limit_s: float
 ) -> Result:
     """Have work done for a client that may go away, or wait for too long.
 
     Args:
         worker: does it.
-        work: what is done.
+        work: what is done; it is given an event that is set as soon as nobody waits for the result, and should then
+            end early, in whatever way.
         receive: of the request, whose body was read to its end.
         time_limit_s: for waiting and work together.
 
@@ -153,11 +157,13 @@ async def run_for_client(
         Problem: 503, see `Worker.run`; or 504, the limit is over.
         Exception: what the work raises.
     """
-    task = asyncio.ensure_future(worker.run(work))
+    unwanted = threading.Event()
+    task = asyncio.ensure_future(worker.run(partial(work, unwanted)))
     gone = asyncio.ensure_future(_until_gone(receive))
     try:
         done, _ = await asyncio.wait({task, gone}, timeout=time_limit_s, return_when=asyncio.FIRST_COMPLETED)
     finally:
+        unwanted.set()
         task.cancel()
         gone.cancel()
         await asyncio.wait({task, gone})  # the place in the queue is free before the client hears of it
