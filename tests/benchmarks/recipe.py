@@ -197,7 +197,7 @@ def run_variant(
     row = SYSTEMS["pix2pix-hints"]
 
     def make_generator(config: TrainConfig) -> nn.Module:
-        network = HintUNet(config.width)
+        network = HintUNet(config.width, attention=config.attention)
         variant.network(network)
         return network
 
