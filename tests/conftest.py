@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,10 @@ from PIL import Image
 
 from pixelpainter.card import CARD_KEY, ModelCard
 from pixelpainter.cli import main
+
+# A shell that starts the tests in the background has them, and all that they start, ignore Ctrl-C.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SIZE = 64
 RAMP = np.stack(  # what the plain model answers: red grows to the right, green downwards; (3, SIZE, SIZE) in [-1, 1]
