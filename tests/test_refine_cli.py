@@ -19,7 +19,7 @@ from refine_stub import IDENTITY, Inverter, inverted, problem, serving
 from test_lazy_imports import NEVER, loaded
 
 import pixelpainter
-from pixelpainter.cli.refine import SENSIBLE, refine
+from pixelpainter.cli.refine import refine
 from pixelpainter.errors import ModelError
 from pixelpainter.refine import local
 from pixelpainter.refine.remote import RemoteRefiner
@@ -154,7 +154,7 @@ def test_defaults_are_those_of_the_settings(command, monkeypatch):
     settings = RefineSettings().described()
     for name in ("strength", "steps", "guidance", "seed"):
         assert defaults[name] == settings[name]
-    assert SENSIBLE == SENSIBLE_STRENGTH
+    assert SENSIBLE_STRENGTH == (0.1, 0.5)
     assert defaults["timeout"] == inspect.signature(RemoteRefiner).parameters["timeout_s"].default
     monkeypatch.setenv("COLUMNS", "250")
     shown = " ".join(command("refine", "--help").out.split())

@@ -14,6 +14,7 @@ import typer
 
 from pixelpainter.cli import options, progress
 from pixelpainter.cli.messages import print_error, print_note
+from pixelpainter.cli.streams import paint_to_stdout
 from pixelpainter.cli.usage import (
     STREAM,
     Destination,
@@ -138,7 +139,7 @@ def colorize(
     if dry_run:
         raise typer.Exit(progress.print_plan(plan, painters, results, as_json=as_json))
     if destination == "stdout":
-        _color_to_stdout(plan[0], batch.painter_of(plan[0], painters), format, quiet=quiet)
+        paint_to_stdout(plan[0], batch.painter_of(plan[0], painters), format, quiet=quiet)
         return
     meter = progress.Meter()
     with records or nullcontext(), progress.open_report(report) as log:
@@ -211,21 +212,6 @@ def _plan(
     if part is not None:
         jobs = plan.take_shard(jobs, part)
     return plan.plan_variations(jobs, variations) if variations else jobs
-
-
-def _color_to_stdout(job: Job, painter: Painter, format: FormatName | None, *, quiet: bool) -> None:
-    """Color one picture and write it to stdout."""
-    from pixelpainter.suffixes import SAVE_SUFFIXES
-
-    data = painter.read(job.source) if job.data is None else job.data
-    kind = None if format == "keep" else SAVE_SUFFIXES[f".{format or 'png'}"]
-    painted = painter.paint(data, str(job.source), kind, job.layers)
-    already = () if painted.status == "colored" else (f"already colored, {painted.status}",)
-    if not quiet:
-        for note in already + painted.notes:
-            print_note(f"{job.source}: {note}")
-    sys.stdout.buffer.write(painted.data)
-    sys.stdout.buffer.flush()
 
 
 def _check_preview(preview: Path, plan: Sequence[Job], *, overwrite: bool) -> None:

@@ -14,6 +14,7 @@ import typer
 from pixelpainter.cli import options, progress
 from pixelpainter.cli import refine_options as own
 from pixelpainter.cli.messages import print_note
+from pixelpainter.cli.streams import paint_to_stdout
 from pixelpainter.cli.usage import (
     AUTO,
     STREAM,
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from pixelpainter.refine.remote import RemoteRefiner
     from pixelpainter.refine.settings import Refiner
     from pixelpainter.results import Results
-
-SENSIBLE = (0.1, 0.5)  # refine.settings.SENSIBLE_STRENGTH, which may not be imported here
 
 
 def refine(
@@ -90,6 +89,7 @@ def refine(
     check_lines(lines_from, controlnet, paths, destination)
     check_numbers(strength, guidance, seed)
     # Imported from here on, so that --help and wrong usage wait for neither numpy nor torch.
+    from pixelpainter.batch import painter_of
     from pixelpainter.plan import parse_shard
     from pixelpainter.records import Records
     from pixelpainter.refine.painting import RefinePainter
@@ -144,7 +144,7 @@ def refine(
         if dry_run:
             raise typer.Exit(progress.print_plan(plan, [painter], results, as_json=as_json, words=progress.REFINE))
         if destination == "stdout":
-            _refine_to_stdout(plan[0], painter, format, quiet=quiet)
+            paint_to_stdout(plan[0], painter_of(plan[0], [painter]), format, quiet=quiet)
             return
         if load is not None and destination == "tree" and _is_work(plan, painter, results):
             load()  # the same for a model that is found but cannot be loaded
@@ -194,7 +194,9 @@ def _until_lost(results: Iterable[JobResult], total: int) -> Iterator[JobResult]
 
 def _warn_of_strength(strength: float) -> None:
     """Warn of a strength that seldom helps."""
-    low, high = SENSIBLE
+    from pixelpainter.refine.settings import SENSIBLE_STRENGTH
+
+    low, high = SENSIBLE_STRENGTH
     if strength < low:
         print_note(f"warning: --strength {strength:g} is below {low}: next to nothing will change")
     elif strength > high:
@@ -269,19 +271,3 @@ def _with_lines(painter: RefinePainter, lines_from: Path | None, paths: Sequence
         roots = tuple(path for path in paths if path.is_dir())
         return dataclasses.replace(painter, drawings=Drawings(lines_from, roots))
     return painter.with_sketch(lines_from)
-
-
-def _refine_to_stdout(job: Job, painter: RefinePainter, format: FormatName | None, *, quiet: bool) -> None:
-    """Refine one picture and write it to stdout."""
-    from pixelpainter.batch import painter_of
-    from pixelpainter.suffixes import SAVE_SUFFIXES
-
-    painter = painter_of(job, [painter])
-    data = painter.read(job.source) if job.data is None else job.data
-    kind = None if format == "keep" else SAVE_SUFFIXES[f".{format or 'png'}"]
-    painted = painter.paint(data, str(job.source), kind)
-    if not quiet:
-        for note in painted.notes:
-            print_note(f"{job.source}: {note}")
-    sys.stdout.buffer.write(painted.data)
-    sys.stdout.buffer.flush()
