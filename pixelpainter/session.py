@@ -56,8 +56,8 @@ class Session:
         # follow, not this one.
         import onnxruntime  # noqa: F401
 
-        load = functools.partial(self._load, threads or available_cpus(), device, hashed)
-        Thread(target=load, name="pixelpainter-model", daemon=True).start()
+        wanted = (threads or available_cpus(), device, hashed)
+        Thread(target=self._load, args=wanted, name="pixelpainter-model", daemon=True).start()
 
     def _load(self, threads: int, device: Device, hashed: bool) -> None:
         """Load graph and card, or note why that is impossible."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from functools import partial
 from importlib.util import find_spec
@@ -205,6 +204,8 @@ def _check_diffusion(preset: str | None, model: str | None, controlnet: str | No
 
 def _check_access(token: str | None, announce: str | None, public_url: str | None) -> None:
     """Refuse options for the address that do not go together, or are not safe. Raises typer.BadParameter."""
+    from pixelpainter.refine.address import names_loopback
+
     if token is not None and not _TOKEN.fullmatch(token):
         raise wrong("--token", "use letters, digits and . _ ~ + / - only (openssl rand -hex 16 makes one)")
     if token is not None and not any(map(str.isalnum, token)):  # "...", as examples have it
@@ -216,7 +217,8 @@ def _check_access(token: str | None, announce: str | None, public_url: str | Non
     for option, url in (("--announce", announce), ("--public-url", public_url)):
         if url is not None and _is_bad(url):
             raise wrong(option, "this is no address such as https://example.org/path")
-    if announce is not None and urlsplit(announce).scheme != "https" and not _names_loopback(announce):
+    parts = urlsplit(announce or "")
+    if announce is not None and parts.scheme != "https" and not names_loopback(parts.hostname or ""):
         raise wrong("--announce", "https is needed: whoever can change what is written there can read your pictures")
 
 
@@ -226,14 +228,6 @@ def _is_bad(url: str) -> bool:
         return parts.scheme not in ("http", "https") or not parts.hostname or not url.isprintable() or parts.port == 0
     except ValueError:
         return True
-
-
-def _names_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _hosts(host: str, listener: socket.socket, more: list[str], public_url: str | None) -> set[str]:

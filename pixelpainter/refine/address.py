@@ -54,10 +54,11 @@ def parse_address(text: str) -> Address:
     if not host or not text.isprintable() or " " in text or parts.query or parts.fragment:
         raise ValueError(f"{text!r} is no address of a server: write it as http://HOST:PORT or https://HOST")
     shown = f"[{host}]" if ":" in host else host
-    return Address(text, shown if port is None else f"{shown}:{port}", _is_loopback(host), parts.scheme == "https")
+    return Address(text, shown if port is None else f"{shown}:{port}", names_loopback(host), parts.scheme == "https")
 
 
-def _is_loopback(host: str) -> bool:
+def names_loopback(host: str) -> bool:
+    """Say whether a host, without its port, is this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
