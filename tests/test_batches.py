@@ -9,18 +9,18 @@ from tiny import hints_config, make_cache, plain_config
 from torch.nn import functional
 
 from pixelpainter.systems import SYSTEMS
-from pixelpainter.train.batches import (
+from pixelpainter.train.augment import (
     MAX_HINTS,
-    BatchMaker,
-    _place,
     draw_hint_counts,
     drop_palettes,
     hue_matrix,
     jitter_lines,
+    place,
     recolor,
     scatter_hints,
     warp,
 )
+from pixelpainter.train.batches import BatchMaker
 from pixelpainter.train.sampling import Sampler, step_generator
 
 CPU = torch.device("cpu")
@@ -438,7 +438,7 @@ def test_a_margin_is_not_figure():
     pictures = torch.zeros(3, 5, 64, 64)
     pictures[:, 4] = 1
     for seed in range(8):
-        placed = _place(pictures, hints_config(size=64, load_size=64, zoom=1.0), torch.Generator().manual_seed(seed))
+        placed = place(pictures, hints_config(size=64, load_size=64, zoom=1.0), torch.Generator().manual_seed(seed))
         assert torch.equal(placed[:, 4] == 0, placed[:, 0] == 1)
 
 

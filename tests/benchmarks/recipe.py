@@ -31,7 +31,8 @@ from torch.nn import functional
 from pixelpainter.card import SystemName
 from pixelpainter.nets.hint_unet import DecoderLayer, HintUNet, ResizeConv
 from pixelpainter.systems import SYSTEMS
-from pixelpainter.train import batches
+from pixelpainter.train import augment
+from pixelpainter.train.batches import BatchMaker
 from pixelpainter.train.cache import Cache, build_cache
 from pixelpainter.train.config import TrainConfig, make_config
 from pixelpainter.train.objectives import Batch, ReconstructAndFool
@@ -57,12 +58,12 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class Variant:
-    """One change: options of the run, of the network's modules, of the objective, or of the making of batches."""
+    """One change: options of the run, of the network's modules, of the objective, or of what is drawn at random."""
 
     options: dict[str, Any] = field(default_factory=dict)
     network: Callable[[HintUNet], None] = lambda network: None
     lab: bool = False
-    patches: dict[str, Any] = field(default_factory=dict)  # names in pixelpainter.train.batches
+    patches: dict[str, Any] = field(default_factory=dict)  # names in pixelpainter.train.augment
     sources: Sequence[str] = ()  # the only sources drawn from; empty = all
     line_variants: int = 0  # the first so many drawings of a picture; 0 = all
     system: SystemName = "pix2pix-hints"
@@ -207,9 +208,9 @@ def run_variant(
         return LabL1(**dataclasses.asdict(made)) if variant.lab else made
 
     SYSTEMS["pix2pix-hints"] = dataclasses.replace(row, make_generator=make_generator, make_objective=make_objective)
-    kept = {name: getattr(batches, name) for name in variant.patches}
+    kept = {name: getattr(augment, name) for name in variant.patches}
     for name, value in variant.patches.items():
-        setattr(batches, name, value)
+        setattr(augment, name, value)
     if variant.line_variants:
         training = dataclasses.replace(training, lines=training.lines[:, : variant.line_variants])
     try:
@@ -224,13 +225,13 @@ def run_variant(
             config = make_config(variant.system, **chosen)
             run = _trained(config, Path(folder) / "run", training, device, init)
             minutes = (time.monotonic() - started) / 60
-        judged = batches.BatchMaker(held_out, run.card, config, device)
+        judged = BatchMaker(held_out, run.card, config, device)
         every = list(range(len(held_out.names)))
         figures = validate(run.state.inference_generator, judged, run.card, every)
     finally:
         SYSTEMS["pix2pix-hints"] = row
         for name, value in kept.items():
-            setattr(batches, name, value)
+            setattr(augment, name, value)
     return {**figures, "minutes": minutes}
 
 
