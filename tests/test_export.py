@@ -18,7 +18,7 @@ from pixelpainter.systems import SYSTEMS
 from pixelpainter.train.batches import BatchMaker
 from pixelpainter.train.checkpoint import Checkpoint, save_checkpoint
 from pixelpainter.train.loop import make_state, train
-from pixelpainter.train.run import load_generator
+from pixelpainter.train.start import load_generator
 
 CPU = torch.device("cpu")
 PALETTE = tuple((0.5, 0.0, -0.5, share) for share in (0.5, 0.2, 0.1, 0.1, 0.05, 0.05))

@@ -11,12 +11,14 @@ from tiny import hints_config, make_cache, plain_config
 from torch import nn
 
 from pixelpainter.errors import DataError, TrainingError
+from pixelpainter.export import export, make_card
 from pixelpainter.systems import SYSTEMS
 from pixelpainter.train import health
 from pixelpainter.train import run as run_module
 from pixelpainter.train.checkpoint import BEST, checkpoints, load_checkpoint
 from pixelpainter.train.loop import make_state, train
-from pixelpainter.train.run import Run, load_generator, score
+from pixelpainter.train.run import Run, score
+from pixelpainter.train.start import load_generator
 
 CPU = torch.device("cpu")
 
@@ -252,6 +254,30 @@ def test_init_of_another_width_is_refused(tmp_path, training):
         start(tmp_path / "two", training, dataclasses.replace(CONFIG, width=8), init=tmp_path / "one")
     with pytest.raises(TrainingError, match="nothing: no such checkpoint"):
         start(tmp_path / "two", training, init=tmp_path / "nothing")
+
+
+def test_init_from_an_exported_model(tmp_path, training):
+    list(start(tmp_path / "one", training))
+    generator, stored, _ = load_generator(tmp_path / "one")
+    file = tmp_path / "one.onnx"
+    export(generator, stored, make_card(stored, "fp32"), training, file)
+    with_critic = dataclasses.replace(CONFIG, adversarial="hinge")
+    run = start(tmp_path / "two", training, with_critic, init=file, command="next command")
+    assert run.messages == [f"starts from {file}"]
+    inputs = run._batch_of_all(0).inputs
+    with torch.no_grad():
+        found, expected = run.state.generator.eval()(*inputs), generator(*inputs)
+        normed = run.state.generator.train()(*inputs)
+    assert (found - expected).abs().max() < 1e-4
+    assert (normed - expected).abs().mean() < 0.5 * expected.std()  # its norms know these pictures
+    list(run)
+    final = load_checkpoint(checkpoints(tmp_path / "two")[-1])
+    assert final.command == "first command && next command"
+    assert final.samples == stored.samples + run.total_steps * with_critic.batch_size
+    with pytest.raises(TrainingError, match=r"one.onnx: this is a model of pix2pix-hints; add --system pix2pix-hints"):
+        start(tmp_path / "three", training, plain_config(), init=file)
+    with pytest.raises(TrainingError, match=r"one.onnx: its networks do not fit this system and width \(encoder.0"):
+        start(tmp_path / "three", training, dataclasses.replace(CONFIG, width=8), init=file)
 
 
 # trouble

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from tiny import make_cache
 from pixelpainter.cli import pictures
 from pixelpainter.cli import train as train_module
 from pixelpainter.errors import DataError
+from pixelpainter.hub import BUNDLED_MODEL
 from pixelpainter.train.checkpoint import checkpoints, load_checkpoint
 from pixelpainter.train.config import make_config
 from pixelpainter.train.processes import ALONE
@@ -272,10 +274,24 @@ def test_init_from_the_command_line(command, no_decoding, tmp_path, monkeypatch)
     assert "starts from one, step 1" in done.err
     done = command("train", *options, "--run", "three", "--init", "nowhere")
     assert done.status == 1
-    assert lines(done.err)[-1] == "error: nowhere: no such checkpoint"
-    done = command("train", *options, "--run", "three", "--init", "model.onnx")
+    assert lines(done.err)[-1].startswith(
+        "error: --init: there is no such run or checkpoint, and no such model: nowhere: there is no such model file, "
+    )
+
+
+def test_init_from_models_by_name(command, no_decoding, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = ("--system", "pix2pix-hints", "--size", 128, "--load-size", 128, "--batch-size", 2, "--samples", 2)
+    for name in ("bundled", BUNDLED_MODEL):
+        done = command("train", *options, "--run", f"from {Path(name).stem}", "--init", name)
+        assert done.status == 0
+        assert f"starts from {BUNDLED_MODEL}" in done.err
+    done = command("train", *options, "--run", "other", "--width", 8, "--init", "bundled")
     assert done.status == 1
-    assert "model.onnx: an exported model cannot be trained on; give --init the run or checkpoint" in done.err
+    assert "do not fit this system and width (encoder.0.weight is (32, 5, 4, 4)" in done.err
+    done = command("train", *options, "--run", "other", "--init", "model.onnx")
+    assert done.status == 1
+    assert "no such model: model.onnx: there is no such model file" in done.err
 
 
 def test_a_size_the_network_cannot_read(command, no_decoding, tmp_path, monkeypatch):

@@ -69,7 +69,7 @@ def export(
     from pixelpainter.export import export as export_model
     from pixelpainter.export import make_card
     from pixelpainter.train.checkpoint import BEST
-    from pixelpainter.train.run import load_generator
+    from pixelpainter.train.start import load_generator
 
     if output.exists() and not overwrite:
         raise OutputError(f"{output} exists; use --overwrite to replace it, or another -o")

@@ -115,7 +115,12 @@ def train(
         float | None, typer.Option(help="Decay of averaged weights.  [0 = none; hints: 0.999]", rich_help_panel=WHAT)
     ] = None,
     init: Annotated[
-        Path | None, typer.Option(help="Start from the networks of this run or checkpoint.", rich_help_panel=WHAT)
+        str | None,
+        typer.Option(
+            metavar="RUN|MODEL",
+            help="Start from the networks of this run, checkpoint or model: bundled, a file, one on the Hub.",
+            rich_help_panel=WHAT,
+        ),
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Times through the data.  [35]", rich_help_panel=HOW)] = None,
     samples: Annotated[
@@ -214,7 +219,9 @@ def train(
 
     from pixelpainter.train.processes import join_processes
     from pixelpainter.train.run import Run
+    from pixelpainter.train.start import find_origin
 
+    origin = None if init is None else find_origin(init)
     processes, chosen = join_processes(_device(device))
     first = processes.rank == 0
     cache_folder = cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pixelpainter"
@@ -232,7 +239,7 @@ def train(
         folder = _run_folder(run or Path("runs") / config.system, fresh)
         command = shlex.join(["pixelpainter", *sys.argv[1:]])
         for name, swept in configs.items():
-            _finish(Run(swept, folder / name, training, held_out, chosen, command, init, processes, compiled), fresh)
+            _finish(Run(swept, folder / name, training, held_out, chosen, command, origin, processes, compiled), fresh)
         if sweep is not None and first:
             _print_sweep(folder, list(configs))
 

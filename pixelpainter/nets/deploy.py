@@ -16,6 +16,10 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from pixelpainter.nets.hint_unet import DecoderLayer, ResizeConv
 
+_TAPS = torch.tensor([[2, 0], [3, 1]])  # of a 4-tap kernel, those of phase 0 and of phase 1
+# Index into (..., 4, 4) that gives (..., phase down, phase across, tap down, tap across)
+SUBPIXEL_TAPS = (..., _TAPS[:, None, :, None], _TAPS[None, :, None, :])
+
 
 class SubpixelUp(nn.Module):
     """A 4x4 stride-2 padding-1 transposed convolution, computed as convolution and pixel shuffle.
@@ -29,8 +33,7 @@ class SubpixelUp(nn.Module):
         geometry = (transposed.kernel_size, transposed.stride, transposed.padding)
         assert geometry == ((4, 4), (2, 2), (1, 1)), f"rewriting is only exact for 4x4 stride 2, not {geometry}"
         inputs, outputs = transposed.in_channels, transposed.out_channels
-        taps = torch.tensor([[2, 0], [3, 1]])  # of phase 0 and of phase 1
-        kernel = transposed.weight.detach()[:, :, taps[:, None, :, None], taps[None, :, None, :]]
+        kernel = transposed.weight.detach()[SUBPIXEL_TAPS]
         # (in, out, phase down, phase across, tap down, tap across); the pixel shuffle wants the phases innermost
         kernel = kernel.permute(1, 2, 3, 0, 4, 5).reshape(outputs * 4, inputs, 2, 2)
         self.conv = nn.Conv2d(inputs, outputs * 4, 2, padding=1, bias=transposed.bias is not None)

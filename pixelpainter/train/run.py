@@ -32,12 +32,13 @@ from pixelpainter.train.config import TrainConfig
 from pixelpainter.train.fast import compile_networks, pays_compiling
 from pixelpainter.train.health import Health, memory_in_words
 from pixelpainter.train.journal import Journal
-from pixelpainter.train.loop import State, make_state, train
+from pixelpainter.train.loop import make_state, train
 from pixelpainter.train.objectives import Batch
 from pixelpainter.train.perceptual import load_features
 from pixelpainter.train.processes import ALONE, Processes
 from pixelpainter.train.sampling import Sampler
 from pixelpainter.train.sources import mix_weights
+from pixelpainter.train.start import start_from
 from pixelpainter.train.validate import evenly, save_grid, validate
 
 LOG_EVERY = 20  # steps between log lines: reading losses waits for the device
@@ -75,7 +76,7 @@ class Run:
         validation: cache of the validation pictures, or None.
         device: where to train.
         command: the command line, for the record.
-        init: checkpoint or run folder whose networks to start from, or None.
+        init: checkpoint, run folder or exported model whose networks to start from, or None.
         processes: those that train together; each makes its part of every batch, the first writes the files.
         compiled: translate the networks with torch.compile; None = where that pays.
 
@@ -144,16 +145,10 @@ class Run:
             self._earlier_samples = stored.samples - stored.step * self.config.batch_size
             self.messages.append(f"continues {self.folder} at step {stored.step} of {self.total_steps}")
         elif init is not None:
-            if init.suffix == ".onnx":
-                raise TrainingError(
-                    f"{init}: an exported model cannot be trained on; give --init the run or checkpoint it was made of"
-                )
-            start, messages = find_checkpoint(init)
-            self.messages += messages
-            load_networks(self.state, start, init)
+            start = start_from(init, self.state, self.config, self._batch_of_all)
+            self.messages += start.messages
             self._earlier_samples = start.samples
             self._command = f"{start.command} && {self._command}"
-            self.messages.append(f"starts from {init}, step {start.step}")
 
     def __iter__(self) -> Iterator[Progress]:
         """Train to the end, or until ``stop_requested``; saves at checkpoints and before it ends.
@@ -196,6 +191,10 @@ class Run:
                 if stopping:
                     return
                 done, since, sums = record.step, time.monotonic(), {}
+
+    def _batch_of_all(self, step: int) -> Batch:
+        """The batch of a step that all processes share."""
+        return self._batches.training(self._sampler(step), step)
 
     def _make_batch(self, step: int) -> Batch:
         """The part of a step's batch that falls to this process."""
@@ -251,37 +250,6 @@ def score(figures: dict[str, float]) -> float:
     return fmean(
         value for name, value in figures.items() if name.startswith("psnr_") and not name.startswith("psnr_baseline_")
     )
-
-
-def load_networks(state: State, start: Checkpoint, name: Path) -> None:
-    """Start from the networks of a checkpoint; optimizers stay fresh. Raises TrainingError if they do not fit."""
-    try:
-        state.generator.load_state_dict(start.inference_weights)
-        critic = start.states.get("critic")
-        if state.critic is not None and critic is not None:
-            state.critic.load_state_dict(critic)
-    except RuntimeError as error:
-        reason = str(error).partition("\n")[0]
-        raise TrainingError(f"--init {name}: its networks do not fit this system and width ({reason})") from error
-
-
-def load_generator(path: Path) -> tuple[torch.nn.Module, Checkpoint, list[str]]:
-    """Return the generator of a checkpoint or run folder in eval mode, averaged weights where kept.
-
-    Returns:
-        The generator, its checkpoint, and a message for each newer checkpoint that could not be read.
-
-    Raises:
-        TrainingError: there is no readable checkpoint, or its weights are of another network.
-    """
-    checkpoint, messages = find_checkpoint(path)
-    generator = SYSTEMS[checkpoint.config.system].make_generator(checkpoint.config)
-    try:
-        generator.load_state_dict(checkpoint.inference_weights)
-    except RuntimeError as error:
-        reason = str(error).partition("\n")[0]
-        raise TrainingError(f"{path}: the weights do not fit their network ({reason})") from error
-    return generator.eval(), checkpoint, messages
 
 
 def _check_writable(folder: Path) -> None:

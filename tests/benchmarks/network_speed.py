@@ -33,7 +33,7 @@ from pixelpainter.imaging import letterbox
 from pixelpainter.nets.deploy import deployed
 from pixelpainter.systems import SYSTEMS
 from pixelpainter.train.config import make_config
-from pixelpainter.train.run import load_generator
+from pixelpainter.train.start import load_generator
 from pixelpainter.train.synthetic import draw_pair
 
 LIMIT = 0.45
