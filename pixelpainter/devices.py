@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pixelpainter.errors import ModelError
+from pixelpainter.errors import ModelError, first_line
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -130,11 +130,6 @@ def _library_problem(package: Path) -> str:
             if "Provider_GetHost" not in str(error):  # the part is there, but can be loaded by onnxruntime only
                 return f"a library is missing ({first_line(error)}); run  pip install 'onnxruntime-gpu[cuda,cudnn]'"
     return ""
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error's message, or its type."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def available_cpus() -> int:

@@ -62,3 +62,8 @@ class MissingExtraError(PixelPainterError):
             f"`pixelpainter {command}` needs the package {missing}: install the extra from a checkout "
             f"of PixelPainter with  pip install '.[{extra}]'"
         )
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message, or its type."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from pixelpainter.card import ModelCard
 from pixelpainter.contract import check_contract
-from pixelpainter.devices import Device, active_device, available_cpus, first_line, load_session
-from pixelpainter.errors import ModelError
+from pixelpainter.devices import Device, active_device, available_cpus, load_session
+from pixelpainter.errors import ModelError, first_line
 from pixelpainter.hub import find_model, hash_file
 
 

@@ -389,13 +389,15 @@ def test_a_bar_on_a_terminal(command, drawings, plain_model, tmp_path, monkeypat
 @pytest.mark.parametrize(("debug", "traceback"), [("", False), ("0", False), ("1", True)])
 def test_a_bug_is_one_line_unless_debugging(command, drawings, plain_model, monkeypatch, debug, traceback):
     def broken(*arguments, **settings):
-        raise RuntimeError("two\nlines")
+        raise RuntimeError("two\nlines" + " and more" * 1000)
 
     monkeypatch.setattr(batch, "color_job", broken)
     monkeypatch.setenv("PIXELPAINTER_DEBUG", debug)
     done = command("colorize", drawings / "cat.png", "--model", plain_model)
     assert done.status == 1
-    assert done.err.splitlines()[-1].startswith("internal error: RuntimeError: two lines; please ")
+    last = done.err.splitlines()[-1]
+    assert last.startswith("internal error: RuntimeError: two lines and more")
+    assert " ...; please " in last and len(last) < 500
     assert ("Traceback" in done.err) == traceback
     assert traceback or (done.err.count("\n") == 1 and "PIXELPAINTER_DEBUG=1" in done.err)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 import traceback
 
 import typer
@@ -10,6 +11,7 @@ import typer
 from pixelpainter.errors import PixelPainterError
 
 DEBUG_VARIABLE = "PIXELPAINTER_DEBUG"
+LONGEST_REASON = 300  # letters of what an internal error says
 
 
 def one_line(text: str) -> str:
@@ -40,4 +42,5 @@ def print_error(error: Exception, about: str = "") -> None:
         return
     what = f"{about}: " if about else ""
     advice = "report it with the traceback above" if debug else f"run again with {DEBUG_VARIABLE}=1 and report it"
-    print_note(f"{what}internal error: {type(error).__name__}: {error}; please {advice}")
+    reason = textwrap.shorten(str(error), LONGEST_REASON, placeholder=" ...")  # that of torch may fill pages
+    print_note(f"{what}internal error: {type(error).__name__}: {reason}; please {advice}")

@@ -14,8 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pixelpainter.card import ModelCard
-from pixelpainter.devices import first_line
-from pixelpainter.errors import ModelError
+from pixelpainter.errors import ModelError, first_line
 from pixelpainter.nets.deploy import SUBPIXEL_TAPS, deployed
 from pixelpainter.nets.hint_unet import ResizeConv
 

@@ -12,8 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pixelpainter.devices import first_line
-from pixelpainter.errors import MissingExtraError, ModelError
+from pixelpainter.errors import MissingExtraError, ModelError, first_line
 from pixelpainter.refine.weights import Weights
 
 DiffusionDevice = Literal["auto", "cuda", "mps", "cpu"]

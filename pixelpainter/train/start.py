@@ -8,8 +8,7 @@ from pathlib import Path
 
 import torch
 
-from pixelpainter.devices import first_line
-from pixelpainter.errors import ModelError, TrainingError
+from pixelpainter.errors import ModelError, TrainingError, first_line
 from pixelpainter.hub import find_model
 from pixelpainter.nets.restore import read_export, restore, settle_norms
 from pixelpainter.systems import SYSTEMS
