@@ -204,7 +204,7 @@ PRESETS: dict[PresetName, dict[str, Any]] = {
     },
     "character": {  # some 20 pictures of one character, from a network that can color (--init): minutes on a CPU
         "system": "pix2pix-hints",
-        "samples": 800,
+        "samples": 1600,
         "batch_size": 8,
         "learning_rate": 2e-4,
         "ema": 0.98,
