@@ -11,6 +11,8 @@ and then colors the lines of the other pictures with three models: the one that 
 palette of the pictures trained on; and the fine-tuned one, told nothing. ``dB`` is PSNR inside the figure; ``right``
 the share of the character's parts (skin, hair, a skirt) whose color is nearest to the true one among those of the
 palette, white and black. ``--check`` ends with status 1 unless the fine-tuned model is the best of the three in both.
+``--sheet`` saves what the README shows: some of the last character's other pictures, drawn, colored by the model that
+was started from, by the fine-tuned one, and as they should be.
 """
 
 from __future__ import annotations
@@ -27,12 +29,15 @@ import numpy as np
 from machine import processor
 from palette_poses import Page, assigned, draw_pages, load_generator, own_palette
 from PIL import Image
+from quality_sheets import save_sheet, thumbnail
 from startup import print_machine
 
 from pixelpainter import metrics
 from pixelpainter.color import lab_from_bytes
 from pixelpainter.colorize import Colorizer
 from pixelpainter.palette import Swatch
+
+SHOWN = 5  # pictures on the sheet
 
 
 @dataclass
@@ -78,6 +83,16 @@ def fine_tune(pages: list[Page], others: list[Page], init: str, folder: Path) ->
     return Path(model), (time.perf_counter() - started) / 60
 
 
+def save_results(pages: list[Page], before: Colorizer, after: Colorizer, file: Path) -> None:
+    """Save a sheet: drawings, what two models make of them, and the truth."""
+    drawings = [Image.fromarray(page.lines) for page in pages]
+    rows = [("drawings", [page.lines for page in pages])]
+    for name, colorizer in ((before.file.name, before), ("fine-tuned", after)):
+        rows.append((name, [np.asarray(colorizer.colorize(drawing)) for drawing in drawings]))
+    rows.append(("as drawn by the artist", [page.color for page in pages]))
+    save_sheet([(name, [thumbnail(picture) for picture in pictures]) for name, pictures in rows], file)
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -87,12 +102,14 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=20, help="to train on, of each character")
     parser.add_argument("--others", type=int, default=10, help="to measure on, of each character")
     parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--first", type=int, default=0, help="number of the first character")
+    parser.add_argument("--sheet", type=Path, help="picture to save")
     parser.add_argument("--check", action="store_true", help="exit with 1 if fine-tuning does not pay")
     arguments = parser.parse_args()
     generator, before = load_generator(arguments.generator), Colorizer(arguments.init)
     nothing, palette, tuned = (Tally() for _ in range(3))
     minutes = []
-    for character in range(arguments.characters):
+    for character in range(arguments.first, arguments.first + arguments.characters):
         pages = list(draw_pages(generator, character, arguments.pictures + arguments.others, arguments.size))
         pages, others = pages[: arguments.pictures], pages[arguments.pictures :]
         own = own_palette(pages)
@@ -101,7 +118,9 @@ def main() -> None:
             minutes.append(took)
             nothing.add(before, others, (), own)
             palette.add(before, others, own, own)
-            tuned.add(Colorizer(model), others, (), own)
+            tuned.add(after := Colorizer(model), others, (), own)
+            if arguments.sheet:
+                save_results(others[:SHOWN], before, after, arguments.sheet)
     print_machine()
     print(f"{processor()}; {arguments.characters} characters, {arguments.pictures} pictures each to train on, ", end="")
     print(f"{arguments.others} others measured, {len(tuned.right)} parts; {np.mean(minutes):.1f} minutes each\n")
