@@ -166,3 +166,14 @@ def save_figure(path, *fills):
         page[rows, 200:1000] = fill
     Image.fromarray(page).save(path)
     return path
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """Let torch use one thread: for networks this small more of them only wait for each other."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -24,12 +24,7 @@ CPU = torch.device("cpu")
 PALETTE = tuple((0.5, 0.0, -0.5, share) for share in (0.5, 0.2, 0.1, 0.1, 0.05, 0.05))
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def checkpoint_of(config, state):

@@ -21,15 +21,14 @@ from pixelpainter.train.objectives import Batch, ReconstructAndFool, fooling_los
 CPU = torch.device("cpu")
 
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
 @pytest.fixture(autouse=True)
-def small_and_single_threaded(monkeypatch):
+def small_critic(monkeypatch):
     """Make pix2pix's critic small: as published it would take most of the time here."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
     small = dataclasses.replace(SYSTEMS["pix2pix"], make_critic=lambda config: PatchCritic(width=2))
     monkeypatch.setitem(SYSTEMS, "pix2pix", small)
-    yield
-    torch.set_num_threads(before)
 
 
 CONFIGS = {

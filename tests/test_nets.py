@@ -8,14 +8,12 @@ from pixelpainter.nets.hint_unet import HintUNet, ResizeConv
 from pixelpainter.nets.pix2pix import MultiScaleCritic, PatchCritic, UNetGenerator
 from pixelpainter.nets.vgg import VGGFeatures
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 @pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+def seed():
     torch.manual_seed(0)
-    yield
-    torch.set_num_threads(before)
 
 
 def count(network):

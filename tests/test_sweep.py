@@ -1,7 +1,6 @@
 import csv
 
 import pytest
-import torch
 from tiny import make_cache
 
 from pixelpainter.cli import train as train_module
@@ -93,15 +92,12 @@ SHORT = (*OPTIONS, "--batch-size", 4, "--samples", 8, "--checkpoint-every", 100)
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
+def here(tmp_path, monkeypatch, one_thread):
     """A folder of its own, pictures that are decoded already, and one thread."""
     caches = make_cache(8, 128), make_cache(2, 128, seed=3)
     monkeypatch.setattr(train_module, "load_training_data", lambda *_: caches)
     monkeypatch.chdir(tmp_path)
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield tmp_path
-    torch.set_num_threads(before)
+    return tmp_path
 
 
 def test_the_command_trains_all_ends_with_a_table_and_skips_what_is_done(command, here):

@@ -23,12 +23,7 @@ from pixelpainter.train.synthetic import write_synthetic
 SMALL = ("--system", "pix2pix-hints", "--size", 128, "--load-size", 128, "--width", 4, "--device", "cpu")
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture

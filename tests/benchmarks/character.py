@@ -27,13 +27,12 @@ from pathlib import Path
 
 import numpy as np
 from machine import processor
-from palette_poses import Page, assigned, draw_pages, load_generator, own_palette
+from palette_poses import Page, assigned, colors_to_tell, draw_pages, load_generator, own_palette, true_color
 from PIL import Image
 from quality_sheets import save_sheet, thumbnail
 from startup import print_machine
 
 from pixelpainter import metrics
-from pixelpainter.color import lab_from_bytes
 from pixelpainter.colorize import Colorizer
 from pixelpainter.palette import Swatch
 
@@ -49,14 +48,13 @@ class Tally:
 
     def add(self, colorizer: Colorizer, pages: list[Page], told: tuple[Swatch, ...], own: tuple[Swatch, ...]) -> None:
         """Color the pages, told a palette or nothing, and compare with the truth; ``own`` is the true palette."""
-        palette = lab_from_bytes(np.array([swatch.color for swatch in own] + [(255,) * 3, (0,) * 3], np.uint8))
+        palette = colors_to_tell(own)
         for page in pages:
             colored = colorizer.colorize(Image.fromarray(page.lines), **({"palette": told} if told else {}))
             result = np.asarray(colored)
             self.decibels.append(metrics.psnr(result, page.color, metrics.figure_mask(page.color)))
             for color, part in page.parts().items():
-                true = int(np.linalg.norm(palette - lab_from_bytes(np.array(color, np.uint8)), axis=1).argmin())
-                self.right.append(assigned(result, part, palette) == true)
+                self.right.append(assigned(result, part, palette) == true_color(color, palette))
 
     def line(self, name: str) -> str:
         """Return a line of the table."""

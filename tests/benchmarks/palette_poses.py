@@ -148,6 +148,16 @@ def own_palette(pages: list[Page]) -> tuple[Swatch, ...]:
     return tuple(Swatch(color, share / sum(chosen.values())) for color, share in chosen.items())
 
 
+def colors_to_tell(swatches: tuple[Swatch, ...]) -> NDArray[np.float32]:
+    """Return the colors of a palette, white and black, (N, 3) in CIE Lab."""
+    return lab_from_bytes(np.array([swatch.color for swatch in swatches] + [(255,) * 3, (0,) * 3], np.uint8))
+
+
+def true_color(color: Color, palette: NDArray[np.float32]) -> int:
+    """Return the number of the color (N, 3) in CIE Lab that a part's own color is nearest to."""
+    return int(np.linalg.norm(palette - lab_from_bytes(np.array(color, np.uint8)), axis=1).argmin())
+
+
 def assigned(result: Picture, part: NDArray[np.bool_], palette: NDArray[np.float32]) -> int:
     """Return the number of the color (N, 3) in CIE Lab that most pixels of a part are nearest to."""
     lab = lab_from_bytes(result[part])
@@ -181,7 +191,7 @@ def measure(
     seed: int,
 ) -> None:
     """Color the pages of one character, and add what became of its parts."""
-    palette = lab_from_bytes(np.array([swatch.color for swatch in swatches] + [(255,) * 3, (0,) * 3], np.uint8))
+    palette = colors_to_tell(swatches)
     found: dict[Color, list[int]] = defaultdict(list)
     mixed: dict[Color, list[int]] = defaultdict(list)
     areas: dict[Color, list[float]] = defaultdict(list)
@@ -200,7 +210,7 @@ def measure(
             mixed[color].append(other)
     for color, own in found.items():
         if len(own) >= LEAST_POSES:
-            true = int(np.linalg.norm(palette - lab_from_bytes(np.array(color, np.uint8)), axis=1).argmin())
+            true = true_color(color, palette)
             tally.areas.append(float(np.mean(areas[color])))
             tally.same.append(np.bincount(own).max() / len(own))
             tally.shuffled.append(np.bincount(mixed[color]).max() / len(own))
