@@ -105,6 +105,8 @@ def jitter_lines(drawing: Tensor, share: float, random: torch.Generator) -> Tens
     Returns:
         The same shape and range; drawings outside the share unchanged.
     """
+    if not share:
+        return drawing
     count, device = len(drawing), drawing.device
 
     def uniform(low: float, high: float) -> Tensor:

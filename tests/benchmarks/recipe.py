@@ -7,8 +7,9 @@ Each variant is the default recipe of `pix2pix-hints` with one change, trained a
 otherwise. What `pixelpainter train` has an option for is changed by that option; the rest (norm layers, ways of
 up-sampling, a Lab loss, how hints are drawn) is changed here and is not part of the package. After its last
 step a variant is measured on all validation pictures: the network's answer inside the figure, without the
-compositor. A result is added to FILE as soon as it is there, so that several calls may share the work; a call
-prints the table of all results in FILE. For the noise of one run see the row "base, another seed".
+compositor. LPIPS is measured where AlexNet's published weights lie in torch's cache (`pixelpainter evaluate` downloads
+them). A result is added to FILE as soon as it is there, so that several calls may share the work; a call prints the
+table of all results in FILE. For the noise of one run see the row "base, another seed".
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pixelpainter.card import SystemName
+from pixelpainter.card import ModelCard, SystemName
+from pixelpainter.evaluate.perceptual import load_networks
 from pixelpainter.nets.hint_unet import DecoderLayer, HintUNet, ResizeConv
 from pixelpainter.systems import SYSTEMS
 from pixelpainter.train import augment
@@ -38,7 +40,7 @@ from pixelpainter.train.config import TrainConfig, make_config
 from pixelpainter.train.objectives import Batch, ReconstructAndFool
 from pixelpainter.train.run import Run
 from pixelpainter.train.sources import find_pairs
-from pixelpainter.train.validate import validate
+from pixelpainter.train.validate import BATCH_SIZE, answer, validate, ways_to_ask
 
 LOAD_SIZE = 288
 FIRST_SHARE = 5 / 6
@@ -52,6 +54,9 @@ COLUMNS = {
     "colorfulness_plain": "color no hints",
     "colorfulness_hints_20": "color 20 hints",
     "colorfulness_palette": "color palette",
+    "lpips_plain": "LPIPS no hints",
+    "lpips_hints_20": "LPIPS 20 hints",
+    "lpips_palette": "LPIPS palette",
     "minutes": "minutes",
 }
 
@@ -153,6 +158,8 @@ VARIANTS = {
     "constant learning rate": Variant({"schedule": "constant"}),
     "learning rate falls linearly": Variant({"schedule": "linear"}),
     "total variation 0.1": Variant({"lambda_tv": 0.1}),
+    "perceptual loss 0.05": Variant({"lambda_perceptual": 0.05}),
+    "perceptual loss 0.2": Variant({"lambda_perceptual": 0.2}),
     "self-attention": Variant({"attention": True}),
     "hinge, two critics": Variant({"adversarial": "hinge", "lambda_gan": 0.02, "critics": 2}),
     "no palette": Variant({"palette_dropout": 1.0}),
@@ -227,12 +234,32 @@ def run_variant(
             minutes = (time.monotonic() - started) / 60
         judged = BatchMaker(held_out, run.card, config, device)
         every = list(range(len(held_out.names)))
-        figures = validate(run.state.inference_generator, judged, run.card, every)
+        generator = run.state.inference_generator
+        figures = validate(generator, judged, run.card, every)
+        figures |= measure_lpips(generator, judged, run.card, every, device)
     finally:
         SYSTEMS["pix2pix-hints"] = row
         for name, value in kept.items():
             setattr(augment, name, value)
     return {**figures, "minutes": minutes}
+
+
+def measure_lpips(
+    generator: nn.Module, batches: BatchMaker, card: ModelCard, pictures: Sequence[int], device: torch.device
+) -> dict[str, float]:
+    """Return the mean LPIPS inside the figure for each way of asking; nothing where the weights are not here."""
+    network = load_networks(device, download=False).lpips
+    if network is None:
+        return {}
+    found = {}
+    for way, (hints, with_palette) in ways_to_ask(card).items():
+        distances = []
+        for start in range(0, len(pictures), BATCH_SIZE):
+            batch, figures = batches.validation(pictures[start : start + BATCH_SIZE], hints, with_palette)
+            both = (answer(generator, batch.inputs).clamp(-1, 1), batch.truth)
+            distances.append(network(*(torch.where(figures[:, None], (part + 1) * 127.5, 255) for part in both)))
+        found[f"lpips_{way}"] = float(torch.cat(distances).mean())
+    return found
 
 
 def _trained(config: TrainConfig, folder: Path, training: Cache, device: torch.device, init: Path | None) -> Run:
@@ -251,7 +278,8 @@ def print_table(results: dict[str, dict[str, Any]]) -> None:
         figures = results[name]
         figures["above_gray"] = figures["psnr_plain"] - figures["psnr_baseline_gray"]
         cells = [
-            f"{figures[column]:.{3 if 'ssim' in column else 2}f}" if column in figures else "" for column in COLUMNS
+            f"{figures[column]:.{3 if column.startswith(('ssim', 'lpips')) else 2}f}" if column in figures else ""
+            for column in COLUMNS
         ]
         print(f"| {name} | " + " | ".join(cells) + " |")
 
