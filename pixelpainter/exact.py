@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelpainter.color import lab_from_srgb, srgb_from_lab
-from pixelpainter.metrics import figure_mask
+from pixelpainter.figure import figure_mask
 from pixelpainter.obey import find_pages, open_paper
 from pixelpainter.palette import Swatch
 

@@ -105,7 +105,7 @@ def palette_code(color: NDArray[np.uint8], figure: NDArray[np.bool_], colors: in
 
     Args:
         color: (H, W, 3) uint8, sRGB.
-        figure: (H, W) bool, True inside the figure (``metrics.figure_mask``).
+        figure: (H, W) bool, True inside the figure (``figure.figure_mask``).
         colors: rows of the code, at least 1.
 
     Returns:

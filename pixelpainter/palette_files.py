@@ -98,7 +98,7 @@ def read_palette(text: str, *, max_pixels: int = 150_000_000) -> tuple[Swatch, .
 
 def picture_palette(rgb: NDArray[np.uint8]) -> tuple[Swatch, ...]:
     """Return the main colors of the figure in a picture (H, W, 3) uint8, largest share first."""
-    from pixelpainter.metrics import figure_mask
+    from pixelpainter.figure import figure_mask
 
     scale = _PICTURE_SIDE_PX / max(rgb.shape[:2])
     if scale < 1:

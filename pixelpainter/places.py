@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelpainter.color import lab_from_bytes, lab_from_srgb
+from pixelpainter.figure import figure_mask
 from pixelpainter.flats import network_regions, sample_regions
-from pixelpainter.metrics import figure_mask
 from pixelpainter.obey import open_paper
 
 Bytes = NDArray[np.uint8]

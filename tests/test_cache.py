@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from pixelpainter.errors import DataError
-from pixelpainter.metrics import figure_mask
+from pixelpainter.figure import figure_mask
 from pixelpainter.palette import palette_code
 from pixelpainter.train.cache import Cache, build_cache
 from pixelpainter.train.pairs import data_manifest

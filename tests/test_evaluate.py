@@ -252,7 +252,8 @@ def test_the_table_says_what_its_numbers_are(command, data, plain_model, no_netw
     rows = {line.partition("  ")[0].strip(): line for line in done.out.splitlines()}
     for measure in ("PSNR, dB (higher)", "SSIM (higher)", "MS-SSIM (higher)", "VIF (higher)", "CIEDE2000 (lower)"):
         assert measure in rows
-    assert "colorfulness" in rows
+    assert {"colorfulness", "region CIEDE2000 (lower)", "bleeding (lower)", "halo"} <= set(rows)
+    assert done.out.count("whole picture") == 6  # regions lie in the figure
     for name in ("LPIPS", "FID"):
         assert f"{name}: unavailable: its weights cannot be downloaded (Connection refused); put http" in done.out
     with Image.open(sheet) as image:
@@ -260,7 +261,7 @@ def test_the_table_says_what_its_numbers_are(command, data, plain_model, no_netw
     with table.open(newline="") as stream:
         written = list(csv.DictReader(stream))
     assert [row["name"] for row in written] == ["synthetic_0000000", "synthetic_0000001"]
-    assert {len(row) for row in written} == {1 + 6 * 2 * 6 + 2}
+    assert {len(row) for row in written} == {1 + 6 * (2 * 6 + 3) + 2}
     assert float(written[0]["gray figure PSNR"]) > float(written[0]["white figure PSNR"])
 
 

@@ -1,16 +1,19 @@
 """Every measure against an implementation of its own: scikit-image, or the formula of the paper."""
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from scipy.signal import convolve2d
 from skimage.color import deltaE_ciede2000, rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from tiny import LEFT, two_boxes
 
 from pixelpainter import metrics
 from pixelpainter.evaluate.cases import Case
-from pixelpainter.evaluate.measures import MEASURES, measure, unavailable
-from pixelpainter.metrics import figure_mask
+from pixelpainter.evaluate.measures import MEASURES, REGION_MEASURES, measure, unavailable
+from pixelpainter.evaluate.regions import find_regions
+from pixelpainter.figure import figure_mask
 from pixelpainter.train.synthetic import draw_pair
 
 SIDE = 192
@@ -47,8 +50,32 @@ def masks(case):
 def test_every_measure_is_taken_of_every_answer(found, answers):
     for area in ("figure", "whole"):
         assert list(found[area]) == list(answers)
-        for values in found[area].values():
-            assert set(values) == set(MEASURES)
+        expected = {*MEASURES, *REGION_MEASURES} if area == "figure" else set(MEASURES)
+        assert all(set(values) == expected for values in found[area].values())
+
+
+def test_regions_tell_a_wrong_fill_from_color_beside_lines():
+    truth, drawing = two_boxes()
+    labels = find_regions(truth, drawing).labels
+    third, wrong, spilled, dark = (truth.copy() for _ in range(4))
+    third[labels == 3] = wrong[labels == 1] = wrong[labels == 2] = (40, 160, 60)
+    spilled[22:99, 78:86] = LEFT
+    beside = cv2.dilate((drawing < 128).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    dark[beside & (drawing >= 128)] //= 2
+    pictures = {"truth": truth, "third": third, "wrong": wrong, "spilled": spilled, "dark": dark}
+    found = measure(Case("boxes", truth, drawing, figure_mask(truth)), pictures, CPU)
+    regions, bleeding, halo = ({name: found["figure"][name][row] for name in pictures} for row in REGION_MEASURES)
+    assert [regions["truth"], bleeding["truth"], halo["truth"]] == pytest.approx([0, 0, 0])
+    assert regions["wrong"] > 20 and regions["third"] == regions["spilled"] == regions["dark"] == 0
+    assert bleeding["wrong"] < 0 < 2 < bleeding["spilled"]
+    assert halo["dark"] < -10
+
+
+def test_without_regions_there_is_no_number():
+    page = np.full((48, 48, 3), 255, np.uint8)
+    page[20:24, 20:24] = LEFT
+    found = measure(Case("dot", page, np.full((48, 48), 255, np.uint8), figure_mask(page)), {"page": page}, CPU)
+    assert all(np.isnan(found["figure"]["page"][name]) for name in REGION_MEASURES)
 
 
 def test_figure_and_page_are_told_apart(case):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,19 @@ from pixelpainter.train.config import TrainConfig, make_config
 from pixelpainter.train.objectives import Batch
 
 VARIANTS = 2
+LEFT, RIGHT, SHADE = (230, 120, 110), (80, 110, 210), (190, 90, 84)  # colors of two_boxes
+
+
+def two_boxes():
+    """A white page with a figure of two boxes side by side, a line between and around; the left one has a shade."""
+    truth = np.full((120, 160, 3), 255, np.uint8)
+    drawing = np.full((120, 160), 255, np.uint8)
+    truth[20:100, 20:80], truth[20:100, 80:140] = LEFT, RIGHT
+    truth[20:100, 20:40] = SHADE
+    cv2.rectangle(drawing, (20, 20), (140, 100), 0, 2)
+    cv2.line(drawing, (80, 20), (80, 100), 0, 2)
+    truth[drawing < 128] = 20
+    return truth, drawing
 
 
 def make_cache(count: int = 4, side: int = 128, seed: int = 0, manifest: str = "m" * 64) -> Cache:

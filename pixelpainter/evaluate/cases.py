@@ -14,9 +14,10 @@ from PIL import Image
 from pixelpainter.colorize import Colorizer
 from pixelpainter.devices import available_cpus, load_session
 from pixelpainter.errors import DataError
+from pixelpainter.figure import figure_mask
 from pixelpainter.hints import Hint, draw_hints
 from pixelpainter.imaging import letterbox
-from pixelpainter.metrics import baselines, figure_mask
+from pixelpainter.metrics import baselines
 from pixelpainter.palette import palette_code
 from pixelpainter.train.extract import extract_lines
 from pixelpainter.train.pairs import Pair, read_pair

@@ -1,12 +1,13 @@
 """Measures of an answer against the truth, each through a library.
 
-PSNR, SSIM, MS-SSIM and VIF come from torchmetrics; CIEDE2000 and colorfulness, which it has not, from this package.
-"Inside the figure" means: PSNR, SSIM, CIEDE2000 and colorfulness over the pixels of the figure; MS-SSIM and VIF, which
-are no sums over pixels, of pictures that are white outside the true figure.
+PSNR, SSIM, MS-SSIM and VIF come from torchmetrics; CIEDE2000, colorfulness and what looks at regions, which it has
+not, from this package. "Inside the figure" means: PSNR, SSIM, CIEDE2000 and colorfulness over the pixels of the figure;
+MS-SSIM and VIF, which are no sums over pixels, of pictures that are white outside the true figure. Regions lie in it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -22,10 +23,12 @@ from torchmetrics.functional.image import (
 
 from pixelpainter.color import ciede2000, lab_from_bytes
 from pixelpainter.evaluate.cases import Case, Pixels
+from pixelpainter.evaluate.regions import find_regions
 from pixelpainter.metrics import colorfulness
 
 AREAS = ("figure", "whole")
 MEASURES = ("PSNR", "SSIM", "MS-SSIM", "VIF", "CIEDE2000", "colorfulness")
+REGION_MEASURES = ("region CIEDE2000", "bleeding", "halo")  # of the figure alone
 MS_SSIM_SIDE = 176  # five scales, each half as large, and a window of 11 pixels on the smallest
 VIF_SIDE = 41
 Values = dict[str, float]
@@ -38,10 +41,10 @@ def unavailable(size: int) -> dict[str, str]:
 
 
 def measure(case: Case, answers: Mapping[str, Pixels], device: torch.device) -> dict[str, dict[str, Values]]:
-    """Return the values of all answers: area -> answer -> measure.
+    """Return the values of all answers: area -> answer -> measure; NaN for what regions tell where there are none.
 
     Args:
-        case: truth and figure.
+        case: truth, drawing and figure.
         answers: (S, S, 3) uint8 pictures by name.
         device: where torch computes.
     """
@@ -59,6 +62,13 @@ def measure(case: Case, answers: Mapping[str, Pixels], device: torch.device) -> 
                 "CIEDE2000": float(difference[mask].mean()),
                 "colorfulness": colorfulness(picture, mask),
             }
+    regions = find_regions(case.truth, case.drawing)
+    for name, picture in answers.items():
+        errors = regions.ciede2000(picture)
+        middle = float(np.median(errors)) if len(errors) else math.nan
+        found["figure"][name] |= dict(
+            zip(REGION_MEASURES, (middle, regions.bleeding(picture), regions.halo(picture)), strict=True)
+        )
     for area, mask in (("figure", case.figure), ("whole", whole)):
         shown = stack([only(picture, mask) for picture in pictures], device)
         truth = stack([only(case.truth, mask)] * len(pictures), device)

@@ -15,14 +15,15 @@ import pixelpainter
 from pixelpainter.colorize import Colorizer
 from pixelpainter.errors import OutputError
 from pixelpainter.evaluate.cases import ANSWERS
-from pixelpainter.evaluate.measures import AREAS
+from pixelpainter.evaluate.measures import AREAS, REGION_MEASURES
 from pixelpainter.evaluate.perceptual import FEW
 from pixelpainter.evaluate.run import TRUTH, Evaluation, measures_of
 
 PACKAGES = ("torch", "torchmetrics", "onnxruntime", "numpy", "opencv-python-headless")
 HEADINGS = {"PSNR": "PSNR, dB"}
 RISING = ("PSNR", "SSIM", "MS-SSIM", "VIF")  # higher is better; lower for the others, but for colorfulness
-DIGITS = {"PSNR": 2, "CIEDE2000": 2, "FID": 1, "colorfulness": 1}
+UNRANKED = ("colorfulness", "halo")  # best where the truth is, and at 0
+DIGITS = {"PSNR": 2, "CIEDE2000": 2, "FID": 1, "colorfulness": 1, **dict.fromkeys(REGION_MEASURES, 2)}
 
 
 def versions() -> dict[str, str]:
@@ -56,6 +57,9 @@ def protocol(colorizer: Colorizer, data: Sequence[str], found: Evaluation, asked
         "network's own answer, scaled to the size; the composite, which `colorize` gives",
         "SSIM, MS-SSIM: Gaussian window of 11 pixels, mean of the channels; VIF: in pixels, mean of the channels; "
         "LPIPS: 0.1, AlexNet; FID: Inception of 2015-12-05, 2048 features; all are means of the pictures but FID",
+        "Regions: connected areas of the truth of nearly one color, 3 pixels from lines, 0.2 % of the figure or more. "
+        "Region CIEDE2000: median of a picture's regions, each the median of its pixels; bleeding: CIEDE2000 within 3 "
+        "pixels of lines, less that of the region; halo: the same for CIE L, less that of the truth (below 0: dark)",
         "Versions: " + ", ".join(f"{name} {number}" for name, number in versions().items()),
     ]
     if "FID" in measures_of(found) and len(found.pictures) < FEW:
@@ -68,10 +72,12 @@ def text_table(found: Evaluation, protocol: Sequence[str]) -> str:
     heads = [*ANSWERS, TRUTH]
     lines = [*protocol, "", f"{'':24}" + "".join(f"{head:>10}" for head in heads)]
     for name in measures_of(found):
-        arrow = "" if name == "colorfulness" else " (higher)" if name in RISING else " (lower)"
+        arrow = "" if name in UNRANKED else " (higher)" if name in RISING else " (lower)"
         lines.append(HEADINGS.get(name, name) + arrow)
         for area in AREAS:
             values = [found.figures[area][head].get(name) for head in heads]
+            if not any(value is not None for value in values):  # of the figure alone
+                continue
             shown = [" " * 10 if value is None else f"{value:>10.{DIGITS.get(name, 3)}f}" for value in values]
             where = "inside the figure" if area == "figure" else "whole picture"
             lines.append((f"  {where:22}" + "".join(shown)).rstrip())
@@ -111,6 +117,7 @@ def save_table(found: Evaluation, file: Path) -> None:
     """
     names = [name for name in measures_of(found) if name != "FID"]  # which no single picture has
     columns = [(answer, area, name) for answer in ANSWERS for area in AREAS for name in names]
+    columns = [(answer, area, name) for answer, area, name in columns if name in found.figures[area][answer]]
     columns += [(TRUTH, area, "colorfulness") for area in AREAS]
     text = io.StringIO(newline="")
     rows = csv.writer(text)

@@ -12,7 +12,7 @@ import torch
 
 from pixelpainter.errors import DataError
 from pixelpainter.evaluate.cases import ANSWERS, Asker, Case, Pixels, load_case
-from pixelpainter.evaluate.measures import AREAS, MEASURES, Values, measure, only, stack, unavailable
+from pixelpainter.evaluate.measures import AREAS, MEASURES, REGION_MEASURES, Values, measure, only, stack, unavailable
 from pixelpainter.evaluate.perceptual import FeatureDistance, Networks
 from pixelpainter.evaluate.sheet import SHOWN, Row, make_row
 from pixelpainter.metrics import colorfulness
@@ -148,4 +148,4 @@ def _rank(found: Evaluation, row: Row) -> None:
 def measures_of(found: Evaluation) -> list[str]:
     """Return the names of the measures that were taken, in the order of the table."""
     taken = found.figures["figure"]["composite"]
-    return [name for name in (*MEASURES[:4], "LPIPS", "FID", *MEASURES[4:]) if name in taken]
+    return [name for name in (*MEASURES[:4], "LPIPS", "FID", *MEASURES[4:], *REGION_MEASURES) if name in taken]

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from pixelpainter.devices import available_cpus
 from pixelpainter.errors import DataError
+from pixelpainter.figure import figure_mask
 from pixelpainter.imaging import letterbox
-from pixelpainter.metrics import figure_mask
 from pixelpainter.train.pairs import ASPECT_TOLERANCE, MIN_SIDE_PX, Layout, Pair, chroma, read_rgb
 from pixelpainter.train.sources import find_lone_drawings, find_training_data
 

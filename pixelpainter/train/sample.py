@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelpainter.errors import DataError
+from pixelpainter.figure import figure_mask
 from pixelpainter.imaging import letterbox
-from pixelpainter.metrics import figure_mask
 from pixelpainter.palette import palette_code
 from pixelpainter.train.extract import EXTRACTORS, extract_lines
 from pixelpainter.train.pairs import NAME_ENCODING, Pair, read_pair

@@ -34,6 +34,7 @@ from startup import print_machine
 
 from pixelpainter import metrics
 from pixelpainter.colorize import Colorizer
+from pixelpainter.figure import figure_mask
 from pixelpainter.palette import Swatch
 
 SHOWN = 5  # pictures on the sheet
@@ -52,7 +53,7 @@ class Tally:
         for page in pages:
             colored = colorizer.colorize(Image.fromarray(page.lines), **({"palette": told} if told else {}))
             result = np.asarray(colored)
-            self.decibels.append(metrics.psnr(result, page.color, metrics.figure_mask(page.color)))
+            self.decibels.append(metrics.psnr(result, page.color, figure_mask(page.color)))
             for color, part in page.parts().items():
                 self.right.append(assigned(result, part, palette) == true_color(color, palette))
 

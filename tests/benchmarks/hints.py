@@ -33,7 +33,7 @@ COUNTS = (0, 1, 2, 5, 10, 20, 50)
 def measure(colorizer: Colorizer, case: Case, count: int) -> tuple[float, np.ndarray]:
     """Return PSNR inside the figure in dB, and the CIEDE2000 of each region, with so many hints."""
     result = np.asarray(colorizer.colorize(Image.fromarray(case.drawing), hints=random_hints(case, count)))
-    return metrics.psnr(result, case.truth, case.figure), metrics.region_ciede2000(result, case.truth, case.labels)
+    return metrics.psnr(result, case.truth, case.figure), case.regions.ciede2000(result)
 
 
 def parse() -> argparse.Namespace:

@@ -42,9 +42,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import pixelpainter
-from pixelpainter import metrics
 from pixelpainter.color import lab_from_bytes
 from pixelpainter.colorize import Colorizer
+from pixelpainter.figure import figure_mask
 from pixelpainter.palette import Swatch
 from pixelpainter.palette_files import picture_palette
 from pixelpainter.reference import Reference
@@ -85,7 +85,7 @@ class Page:
     def parts(self) -> dict[Color, NDArray[np.bool_]]:
         """Return the paper (H, W) of each large part of the figure by its flat color; the page is none."""
         paper = self.lines >= PAPER
-        figure = metrics.figure_mask(self.flats) & paper
+        figure = figure_mask(self.flats) & paper
         colors, where = np.unique(self.flats[figure], axis=0, return_inverse=True)
         found = {}
         for number, color in enumerate(colors.tolist()):

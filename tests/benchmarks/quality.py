@@ -6,9 +6,9 @@
 One table, made with composite pictures as a user gets them from Colorizer. Protocol:
 
 * Drawing: the true one (lines/) where it exists, else lines extracted from the color picture, extractor and
-  seed fixed by the file's name. Figure: all but the white page (metrics.figure_mask). Figures are means over
+  seed fixed by the file's name. Figure: all but the white page (figure.figure_mask). Figures are means over
   pictures unless the table says otherwise.
-* Regions: connected areas of nearly one color away from lines (metrics.region_labels). 1 hint per region:
+* Regions: connected areas of nearly one color away from lines (evaluate.regions). 1 hint per region:
   the truth's color at the pixel farthest from the region's edge, smallest dot. 20 random hints: anywhere in
   the figure but on lines, seed fixed by the name.
 * Bleeding of hints: the largest region that has neighbors across a line is hinted with the saturated color

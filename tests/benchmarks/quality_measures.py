@@ -15,13 +15,14 @@ from PIL import Image
 from pixelpainter import metrics
 from pixelpainter.color import ciede2000, lab_from_bytes
 from pixelpainter.colorize import Colorizer
+from pixelpainter.evaluate.cases import EXTRACTORS
+from pixelpainter.evaluate.regions import Regions, find_regions, region_neighbors
+from pixelpainter.figure import figure_mask
 from pixelpainter.hints import Hint
 from pixelpainter.palette import palette_code
 from pixelpainter.train.extract import extract_lines
 from pixelpainter.train.pairs import Pair, read_pair
 
-# Styles near to what people draw; region borders and pencil shading would tell where the colors are.
-EXTRACTORS = ("difference-of-gaussians", "dark-ink", "color-edges", "ridges")
 INK = 200  # darker pixels of a drawing are line
 STRONG = [(220, 30, 30), (30, 170, 60), (40, 60, 220), (240, 210, 40), (200, 40, 200), (30, 190, 210)]
 LEAST_COLORFUL = 5.0  # truths below this are gray: a ratio to them says nothing
@@ -38,7 +39,12 @@ class Case:
     truth: Picture
     drawing: Picture
     figure: NDArray[np.bool_]
-    labels: NDArray[np.int32]
+    regions: Regions
+
+    @property
+    def labels(self) -> NDArray[np.int32]:
+        """Where the regions are: 0 in none."""
+        return self.regions.labels
 
     def random(self) -> np.random.Generator:
         """Return the same random numbers for the same file, always."""
@@ -52,8 +58,7 @@ def load_case(pair: Pair) -> Case:
     if drawing is None:
         code = zlib.crc32(name.encode())
         drawing = extract_lines(truth, EXTRACTORS[code % len(EXTRACTORS)], np.random.default_rng(code))
-    labels = metrics.region_labels(truth, drawing)
-    return Case(name, truth, drawing, metrics.figure_mask(truth), labels)
+    return Case(name, truth, drawing, figure_mask(truth), find_regions(truth, drawing))
 
 
 def hint_at(case: Case, x: int, y: int) -> Hint:
@@ -98,7 +103,7 @@ def answers(colorizer: Colorizer, case: Case) -> tuple[dict[str, Picture], float
 def hint_movement(colorizer: Colorizer, case: Case, none: Picture) -> Figures:
     """Hint one region with a strong color; return how far it, its neighbors and all others move (CIEDE2000)."""
     neighbors: dict[int, set[int]] = {}
-    for one, other in metrics.region_neighbors(case.labels, case.drawing):
+    for one, other in region_neighbors(case.labels, case.drawing):
         neighbors.setdefault(one, set()).add(other)
         neighbors.setdefault(other, set()).add(one)
     if colorizer.card.hints == "none" or not neighbors:
@@ -129,11 +134,11 @@ def measure(colorizer: Colorizer, case: Case) -> tuple[Figures, dict[str, Pictur
         row[f"{name} PSNR"] = metrics.psnr(picture, case.truth, case.figure)
         row[f"{name} SSIM"] = metrics.ssim(picture, case.truth, case.figure)
         row[f"{name} colorfulness"] = metrics.colorfulness(picture, case.figure)
-    errors = {name: metrics.region_ciede2000(picture, case.truth, case.labels) for name, picture in pictures.items()}
-    row["halo"] = metrics.halo(pictures["none"], case.truth, case.drawing)
-    row["none bleeding"] = metrics.bleeding(pictures["none"], case.truth, case.drawing)
+    errors = {name: case.regions.ciede2000(picture) for name, picture in pictures.items()}
+    row["halo"] = case.regions.halo(pictures["none"])
+    row["none bleeding"] = case.regions.bleeding(pictures["none"])
     if "regions" in pictures:
-        row["regions bleeding"] = metrics.bleeding(pictures["regions"], case.truth, case.drawing)
+        row["regions bleeding"] = case.regions.bleeding(pictures["regions"])
     page = ~case.figure & (case.drawing >= 250)
     if page.mean() > 0.05:
         row["page"] = float(pictures["none"][page].mean())
