@@ -1,6 +1,7 @@
 import csv
 import dataclasses
 import errno
+import io
 import warnings
 
 import numpy as np
@@ -89,14 +90,23 @@ def test_a_run_writes_checkpoints_logs_and_a_grid(tmp_path, training, held_out):
     assert np.array_equal(drawn[128:256, -128:], truth)
 
 
-def test_tensorboard_can_read_the_log(tmp_path, training):
-    list(start(tmp_path, training))
+def test_tensorboard_can_read_the_log(tmp_path, training, held_out):
+    list(start(tmp_path, training, validation=held_out))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of tensorboard's own dependencies
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
     assert [event.step for event in events.Scalars("losses/l1")] == [2, 4]
+    assert [event.step for event in events.Scalars("metrics/psnr_plain")] == [2, 4]
+    shown = events.Images("samples")
+    assert [event.step for event in shown] == [2, 4]
+    for event in shown:
+        with (
+            Image.open(io.BytesIO(event.encoded_image_string)) as image,
+            Image.open(tmp_path / f"samples_{event.step:08d}.png") as grid,
+        ):
+            assert np.array_equal(image, grid)
 
 
 def test_logged_losses_are_means_since_the_last_report(tmp_path, training):

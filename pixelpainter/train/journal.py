@@ -1,4 +1,4 @@
-"""What a run writes down: tables of losses and metrics, and the same for TensorBoard."""
+"""What a run writes down: tables of losses and metrics, and the same with pictures for TensorBoard."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
 
 from pixelpainter.errors import MissingExtraError
 
@@ -38,9 +41,7 @@ class Journal:
         if not values:
             return
         path = self._folder / f"{table}.csv"
-        if self._writer is None:
-            self._open()
-        assert self._writer is not None
+        writer = self._open()
         new = not path.exists()
         with path.open("a", newline="", encoding="utf-8") as stream:
             rows = csv.writer(stream)
@@ -48,20 +49,27 @@ class Journal:
                 rows.writerow(["step", *values])
             rows.writerow([step, *(f"{value:.6g}" for value in values.values())])
         for name, value in values.items():
-            self._writer.add_scalar(f"{table}/{name}", value, step)
+            writer.add_scalar(f"{table}/{name}", value, step)
+
+    def show(self, name: str, step: int, file: Path) -> None:
+        """Show a picture file in TensorBoard. Raises OSError."""
+        with Image.open(file) as image:
+            self._open().add_image(name, np.asarray(image.convert("RGB")), step, dataformats="HWC")
 
     def close(self) -> None:
         """Close TensorBoard's file."""
         if self._writer is not None:
             self._writer.close()
 
-    def _open(self) -> None:
-        from torch.utils.tensorboard import SummaryWriter
+    def _open(self) -> SummaryWriter:
+        if self._writer is None:
+            from torch.utils.tensorboard import SummaryWriter
 
-        self._folder.mkdir(parents=True, exist_ok=True)
-        for path in self._folder.glob("*.csv"):
-            _strike_out(path, self._step)
-        self._writer = SummaryWriter(str(self._folder / "tensorboard"), purge_step=self._step + 1)
+            self._folder.mkdir(parents=True, exist_ok=True)
+            for path in self._folder.glob("*.csv"):
+                _strike_out(path, self._step)
+            self._writer = SummaryWriter(str(self._folder / "tensorboard"), purge_step=self._step + 1)
+        return self._writer
 
 
 def _strike_out(path: Path, step: int) -> None:

@@ -187,6 +187,8 @@ class Run:
                 if self.processes.rank == 0:
                     journal.write("losses", progress.step, {**losses, "images_per_s": images_per_s})
                     journal.write("metrics", progress.step, progress.metrics)
+                    if progress.metrics:
+                        journal.show("samples", progress.step, self._grid(progress.step))
                 yield progress
                 if stopping:
                     return
@@ -217,6 +219,10 @@ class Run:
         decibels = f"{score(best.metrics):.2f} dB PSNR inside the figure, mean of all ways of asking"
         return f"{BEST} is step {best.step} with {decibels}. "
 
+    def _grid(self, step: int) -> Path:
+        """Return the file of a checkpoint's sample grid."""
+        return self.folder / f"samples_{step:08d}.png"
+
     def save(self) -> tuple[Path, dict[str, float]]:
         """Validate, write a checkpoint and a sample grid, drop old checkpoints; return the file and the figures."""
         figures: dict[str, float] = {}
@@ -227,7 +233,7 @@ class Run:
             # Batches of other sizes than in training are not worth compiling for.
             with torch.compiler.set_stance("force_eager"):
                 figures = validate(generator, self._validation, self.card, self._validation_pictures)
-                grid = self.folder / f"samples_{self.state.step:08d}.png"
+                grid = self._grid(self.state.step)
                 save_grid(generator, self._validation, self.card, self._validation_pictures, grid)
         checkpoint = Checkpoint(
             config=self.config,
