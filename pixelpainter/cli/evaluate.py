@@ -81,8 +81,9 @@ def evaluate(
 ) -> None:
     """Measure a model on pictures whose colors are known.
 
-    PSNR, SSIM, MS-SSIM, VIF, LPIPS, FID, CIEDE2000 and colorfulness of the network's own answer and of the finished
-    picture, inside the figure and on the whole page, beside four trivial answers that any model should beat.
+    PSNR, SSIM, MS-SSIM, VIF, LPIPS, FID, CIEDE2000, colorfulness, and the color, bleeding and halo of regions, of the
+    network's own answer and of the finished picture, inside the figure and on the whole page, beside four trivial
+    answers that any model should beat.
     """
     for module in ("torch", "torchmetrics"):
         if importlib.util.find_spec(module) is None:
