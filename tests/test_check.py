@@ -1,4 +1,5 @@
 import io
+import re
 import shutil
 import zipfile
 
@@ -7,6 +8,7 @@ import pytest
 from PIL import Image
 
 from pixelpainter.errors import DataError
+from pixelpainter.train import check
 from pixelpainter.train.check import KINDS, check_data
 from pixelpainter.train.synthetic import draw_pair, write_synthetic
 
@@ -120,9 +122,20 @@ def test_all_mismatched(data):
     contents = [file.read_bytes() for file in files]
     for place, file in enumerate(files):
         file.write_bytes(contents[place - 1])
-    kinds = found(data)
-    assert {kind for kind, _ in kinds} == {"mismatched"}
-    assert len(kinds) >= 0.6 * COUNT
+    assert found(data) == [("mismatched", name(index)) for index in range(COUNT)]
+
+
+def test_a_drawing_of_a_look_alike(tmp_path, monkeypatch):
+    """It fits by three quarters, but the picture that it belongs to fits better."""
+    write_synthetic(tmp_path / "data", 12)
+    files = drawings(tmp_path / "data")
+    files[2].write_bytes(files[3].read_bytes())
+    problems = check_data([tmp_path / "data"]).problems
+    assert [(problem.kind, problem.name) for problem in problems] == [("mismatched", name(2))]
+    fit, better = re.search(r"fit (0\.\d\d) of 1; more like .*0000003\.png, (0\.\d\d)\)", problems[0].reason).groups()
+    assert 0.6 < float(fit) < 0.9 < float(better)
+    monkeypatch.setattr(check, "CHUNK", 5)
+    assert check_data([tmp_path / "data"]).problems == problems
 
 
 def test_lines_in_other_styles_fit(data):
