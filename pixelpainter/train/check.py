@@ -32,8 +32,9 @@ LEAK_RMS = 3.0  # of 255 at 16x16: copies at half the size or as JPEG 50 differ 
 # Fit of a drawing with its picture, measured on 1,400 pairs of seven kinds: at least 0.44, mostly above 0.85; of a
 # drawing with another's picture: about 0.3, seldom above 0.6.
 LOWEST_FIT, SHARE_OF_USUAL_FIT, DOUBTFUL_FIT = 0.2, 0.5, 0.8
-# A doubtful drawing is held against all other pictures. Of 14,899 right pairs of three sets 15 are called wrong, half of
-# them versions of one drawing in other colors; of 1,200 wrong ones 3 are not found, 30 where the right picture is absent.
+# A doubtful drawing is held against all other pictures. Of 14,899 right pairs of three sets 15 are called wrong, half
+# of them versions of one drawing in other colors; of 1,200 wrong ones 3 are not found, 30 where the right picture is
+# absent.
 CLEARLY_BETTER = 0.1
 CHUNK = 1024  # drawings, and pictures, that are compared at once
 
