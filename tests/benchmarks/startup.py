@@ -17,15 +17,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 import cv2
 import numpy as np
 from machine import processor
 
+import pixelpainter
+from pixelpainter.devices import installed_version
+
 IMPORTS = "import onnxruntime, PIL.Image, numpy, typer"
-PACKAGES = ("numpy", "pillow", "onnxruntime", "opencv-python-headless", "typer", "pixelpainter-cli")
+PACKAGES = ("numpy", "pillow", "onnxruntime", "opencv-python-headless", "typer")
 DRAWING = Path(__file__).parents[1] / "data" / "girl.png"
 
 
@@ -65,7 +67,10 @@ def print_machine() -> None:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
     print(f"{platform.machine()} {processor()}, {cores} core(s){load}")
-    print(f"Python {platform.python_version()}, " + ", ".join(f"{name} {version(name)}" for name in PACKAGES))
+    versions = {"pixelpainter": pixelpainter.__version__, **{name: installed_version(name) for name in PACKAGES}}
+    print(
+        f"Python {platform.python_version()}, " + ", ".join(f"{name} {version}" for name, version in versions.items())
+    )
 
 
 def make_commands(folder: Path, model: Path | None) -> dict[str, list[str]]:
