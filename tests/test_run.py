@@ -60,8 +60,11 @@ def assert_same_weights(one, other):
 
 def test_a_run_writes_checkpoints_logs_and_a_grid(tmp_path, training, held_out):
     run = start(tmp_path, training, validation=held_out)
+    steps = []
+    run.on_step = steps.append
     reports = list(run)
     assert run.messages == []
+    assert steps == [1, 2, 3, 4]
     assert [(report.step, report.total_steps) for report in reports] == [(2, 4), (4, 4)]
     assert [path.name for path in checkpoints(tmp_path)] == ["step_00000002.pt", "step_00000004.pt"]
     assert [report.checkpoint for report in reports] == checkpoints(tmp_path)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -316,6 +317,21 @@ def test_two_signals_stop_without_saving(no_decoding, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train_module.follow(Stubborn())
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_the_bar_moves_with_each_step_and_not_with_the_losses_alone(capsys):
+    class Slow:
+        total_steps, processes, state = 62, ALONE, SimpleNamespace(step=10)
+
+        def __iter__(self):
+            for step in range(11, 15):
+                self.on_step(step)
+            raise RuntimeError("before the first report")
+            yield
+
+    with pytest.raises(RuntimeError):
+        train_module.follow(Slow())
+    assert "14/62" in lines(capsys.readouterr().err)[-1]
 
 
 # data

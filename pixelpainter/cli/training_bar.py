@@ -26,9 +26,12 @@ def follow(run: Run) -> None:
 
     handlers = {number: signal.signal(number, request_stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with tqdm(total=run.total_steps, initial=run.state.step, unit="step", file=sys.stderr, mininterval=2.0) as bar:
+        often = 2.0 if sys.stderr.isatty() else 30.0  # seconds: a log of a night keeps every line
+        with tqdm(
+            total=run.total_steps, initial=run.state.step, unit="step", file=sys.stderr, mininterval=often
+        ) as bar:
+            run.on_step = lambda step: bar.update(step - bar.n)  # losses come seldom: reading them waits for a GPU
             for progress in run:
-                bar.update(progress.step - bar.n)
                 losses = " ".join(f"{name} {value:.3f}" for name, value in progress.losses.items())
                 bar.set_postfix_str(f"{losses} {progress.images_per_s:.1f} images/s", refresh=False)
                 if progress.checkpoint:

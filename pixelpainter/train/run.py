@@ -7,7 +7,7 @@ import dataclasses
 import math
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -118,6 +118,7 @@ class Run:
         self._command = command
         self._earlier_samples = 0
         self.stop_requested = False  # set by a signal handler: the run saves after the step under way, and ends
+        self.on_step: Callable[[int], object] = lambda step: None  # called with the steps done, after each of them
         self.messages: list[str] = []
         with memory_in_words(config):
             self.state = make_state(config, device, processes)
@@ -169,6 +170,7 @@ class Run:
         records = train(self.state, self.config, self._make_batch, self.total_steps, self.device, self.processes)
         with contextlib.closing(journal), contextlib.closing(records):
             for record in records:
+                self.on_step(record.step)
                 for name, value in record.terms.items():
                     sums[name] = sums[name] + value if name in sums else value
                 stopping = self.processes.any(self.stop_requested) or record.step == self.total_steps
