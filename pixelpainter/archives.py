@@ -22,7 +22,7 @@ from pixelpainter.file_painter import FilePainter, Painted
 from pixelpainter.pipeline import in_order
 from pixelpainter.plan import FormatName, is_picture, name_results, result_suffix
 from pixelpainter.saving import short_reason, shown_name
-from pixelpainter.suffixes import SAVE_SUFFIXES
+from pixelpainter.suffixes import SAVE_SUFFIXES, is_side_car
 
 MAX_BYTES = 16 << 30  # unpacked; a thousand scanned pages have less
 MAX_ENTRIES = 100_000
@@ -174,9 +174,10 @@ def _check(archive: zipfile.ZipFile, source: Path) -> None:
 
 
 def _is_page(entry: zipfile.ZipInfo) -> bool:
-    """Tell whether an entry is a picture. macOS adds files that are called like one and are none."""
+    """Tell whether an entry is a picture to color. macOS adds files that are called like one and are none."""
     path = PurePosixPath(entry.filename)
-    return not entry.is_dir() and is_picture(path) and not path.name.startswith(".") and "__MACOSX" not in path.parts
+    hidden = path.name.startswith(".") or "__MACOSX" in path.parts
+    return not entry.is_dir() and is_picture(path) and not hidden and not is_side_car(path)
 
 
 def _result_names(archive: zipfile.ZipFile, format: FormatName) -> dict[str, str]:

@@ -69,6 +69,7 @@ class Records:
         name = "records.jsonl" if shard is None else f"records-{shard[0]}-of-{shard[1]}.jsonl"
         self._file = output / RECORD_FOLDER / name
         self._descriptor: int | None = None
+        self._cut = False  # the last record was cut off by a full disk
         self._lock = threading.Lock()
         self._known: dict[str, list[Record]] = defaultdict(list)
         self._read_to: dict[Path, int] = {}  # how far each file has been read, in bytes
@@ -124,7 +125,9 @@ class Records:
             try:
                 if self._descriptor is None:
                     self._descriptor = self._open()
-                if os.write(self._descriptor, line) != len(line):
+                line = b"\n" * self._cut + line  # on a line of its own
+                self._cut = 0 < (written := os.write(self._descriptor, line)) < len(line)
+                if written != len(line):
                     raise OSError("the disk is full")
                 self._known[record.place].append(record)
             except OSError as error:

@@ -68,6 +68,7 @@ def book(tmp_path):
         "cover.png": encoded(painting()),
         "old.gif": encoded(page(3), "GIF"),
         "__MACOSX/._page10.png": b"no picture",
+        "page10.hints.png": encoded(page(4)),
         "inner.zip": b"PK whatever",
     }
     return pack(tmp_path / "book.cbz", entries)
@@ -82,7 +83,7 @@ def test_pages_are_colored_and_the_rest_is_copied(book, painter, tmp_path, worke
         assert after.testzip() is None
         assert after.comment == b"a book"
         assert after.namelist() == [name.replace(".gif", ".png") for name in before.namelist()]
-        for name in ("ch1/", "ComicInfo.xml", "cover.png", "__MACOSX/._page10.png", "inner.zip"):
+        for name in ("ch1/", "ComicInfo.xml", "cover.png", "__MACOSX/._page10.png", "page10.hints.png", "inner.zip"):
             assert after.read(name) == before.read(name)
         assert {entry.date_time for entry in after.infolist()} == {TIME}
         kinds = {"page10.png": "PNG", "page2.jpg": "JPEG", "ch1/page1.webp": "WEBP", "old.png": "PNG"}

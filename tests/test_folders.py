@@ -199,6 +199,14 @@ def test_report(command, pages, plain_model, tmp_path):
     assert [line["status"] for line in runs[8:]] == ["unchanged"] * 4 + ["failed"] + ["unchanged"] * 3
 
 
+def test_a_report_in_the_place_of_a_drawing(command, pages, plain_model, tmp_path):
+    drawing = next(pages.glob("*.png"))
+    before = drawing.read_bytes()
+    done = command("colorize", pages, "-o", tmp_path / "out", "--model", plain_model, "--report", drawing)
+    assert (done.status, drawing.read_bytes()) == (1, before)
+    assert "is no report" in done.err
+
+
 def test_a_report_that_cannot_be_written(command, pages, plain_model, tmp_path):
     done = command("colorize", pages, "-o", tmp_path / "out", "--model", plain_model, "--report", pages)
     assert (done.status, done.err.count("\n")) == (1, 1)

@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -164,6 +165,21 @@ def test_a_full_disk(tmp_path):
     (tmp_path / ".pixelpainter" / "records.jsonl").symlink_to("/dev/full")
     with pytest.raises(OutputError, match="No space left"):
         records.add(made())
+
+
+def test_after_a_record_that_a_full_disk_cut_the_next_ones_count(tmp_path, monkeypatch):
+    whole = os.write
+    with Records(tmp_path) as records:
+        monkeypatch.setattr(os, "write", lambda descriptor, data: whole(descriptor, data[:20]))
+        with pytest.raises(OutputError, match="the disk is full"):
+            records.add(made("a.png"))
+        monkeypatch.undo()
+        records.add(made("b.png"))
+        records.add(made("c.png"))
+    for place in ("a.png", "b.png", "c.png"):
+        (tmp_path / place).write_bytes(b"result")
+    again = Records(tmp_path)
+    assert [state(again, tmp_path, place) for place in ("a.png", "b.png", "c.png")] == ["foreign", "current", "current"]
 
 
 def test_hashes(tmp_path):

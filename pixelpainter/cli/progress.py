@@ -271,6 +271,10 @@ def open_report(path: Path | None) -> Iterator[Log]:
     run = datetime.now(UTC).isoformat(timespec="seconds")  # tells the runs in a report apart
     with _report_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_file():
+            with path.open("rb") as before:
+                if before.read(1) not in (b"", b"{"):
+                    raise OutputError(f"{path} is there already, and is no report; name another file for --report")
         stream = path.open("ab", buffering=0)  # every line is there at once, and in one write
 
     def log(result: JobResult) -> None:
