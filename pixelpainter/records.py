@@ -126,8 +126,8 @@ class Records:
                 if self._descriptor is None:
                     self._descriptor = self._open()
                 line = b"\n" * self._cut + line  # on a line of its own
-                self._cut = 0 < (written := os.write(self._descriptor, line)) < len(line)
-                if written != len(line):
+                self._cut = os.write(self._descriptor, line) != len(line)
+                if self._cut:
                     raise OSError("the disk is full")
                 self._known[record.place].append(record)
             except OSError as error:
