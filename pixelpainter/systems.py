@@ -11,7 +11,7 @@ from torch import nn
 from pixelpainter.card import ModelCard, SystemName
 from pixelpainter.nets.hint_unet import HintUNet
 from pixelpainter.nets.pix2pix import MultiScaleCritic, PatchCritic, UNetGenerator
-from pixelpainter.train.config import TrainConfig
+from pixelpainter.train.config import MULTIPLE_OF, TrainConfig
 from pixelpainter.train.objectives import Objective, ReconstructAndFool
 
 
@@ -49,7 +49,13 @@ def _critic(config: TrainConfig, **options: Any) -> nn.Module:
 SYSTEMS: dict[SystemName, System] = {
     "pix2pix": System(
         card=ModelCard(
-            system="pix2pix", reads="lines", predicts="rgb", size=256, multiple_of=256, hints="none", palette=0
+            system="pix2pix",
+            reads="lines",
+            predicts="rgb",
+            size=256,
+            multiple_of=MULTIPLE_OF["pix2pix"],
+            hints="none",
+            palette=0,
         ),
         make_generator=lambda config: UNetGenerator(config.width, attention=config.attention),
         make_critic=_critic,
@@ -61,7 +67,7 @@ SYSTEMS: dict[SystemName, System] = {
             reads="lines",
             predicts="rgb",
             size=256,
-            multiple_of=128,
+            multiple_of=MULTIPLE_OF["pix2pix-hints"],
             hints="rgb-mask",
             palette=6,
         ),

@@ -29,8 +29,32 @@ def test_zero_is_an_option_and_none_is_not():
 
 @pytest.mark.parametrize(("size", "load_size"), [(256, 286), (128, 143), (512, 572)])
 def test_load_size_follows_the_size(size, load_size):
-    assert make_config("pix2pix", size=size).load_size == load_size
-    assert make_config("pix2pix", size=size, load_size=size).load_size == size
+    assert make_config("pix2pix-hints", size=size).load_size == load_size
+    assert make_config("pix2pix-hints", size=size, load_size=size).load_size == size
+
+
+@pytest.mark.parametrize(
+    ("preset", "size", "load_size"), [("pixelpainter", 512, 512), ("sketch2paint", 512, 572), ("bundled-128", 256, 576)]
+)
+def test_load_size_of_a_preset_keeps_its_proportion(preset, size, load_size):
+    assert make_config(preset=preset, size=size).load_size == load_size
+    assert make_config(preset=preset, size=size, load_size=600).load_size == 600
+
+
+@pytest.mark.parametrize(
+    ("system", "size"),
+    [*[("pix2pix-hints", size) for size in (100, 64, 192)], *[("pix2pix", size) for size in (128, 384)]],
+)
+def test_sizes_the_network_cannot_read(system, size):
+    with pytest.raises(TrainingError, match=rf"^--size {size}: {system} works at multiples of (128|256)$"):
+        make_config(system, size=size)
+
+
+def test_pictures_have_a_largest_side():
+    assert make_config(size=4096, load_size=4096).size == 4096
+    for options in ({"load_size": 4097}, {"size": 256 * 10**9}):
+        with pytest.raises(TrainingError, match="trained on at up to 4096 pixels, not at "):
+            make_config(**options)
 
 
 @pytest.mark.parametrize(
@@ -55,6 +79,8 @@ def test_load_size_follows_the_size(size, load_size):
         ("beta2", -0.1),
         ("palette_dropout", 2.0),
         ("samples", -1),
+        ("seed", 2**63),
+        ("seed", -(2**63) - 1),
         ("ema", 1.0),  # would keep the weights of the first step for ever
     ],
 )
@@ -90,8 +116,11 @@ def test_differences_name_the_option_and_both_values():
     for field in dataclasses.fields(TrainConfig):
         changed = {"system": "pix2pix-hints", "schedule": "cosine", "adversarial": "hinge", "mix": {"a": 2.0}}
         changed |= {"critics": 2, "attention": True}
+        changed |= {"size": 512, "load_size": 572}
         value = changed.get(field.name, 0.125 if field.type == "float" else 270)
-        assert len(dataclasses.replace(one, **{field.name: value}).differences(one)) == 1, field.name
+        fixed = {"size": {"load_size": 572}, "samples": {"epochs": 0}}.get(field.name, {})
+        other = dataclasses.replace(one, **{field.name: value}, **fixed)
+        assert len(other.differences(one)) == 1 + len(fixed), field.name
 
 
 # presets
@@ -128,6 +157,16 @@ def test_any_option_overrides_a_preset():
     assert (config.epochs, config.lambda_l1, config.load_size, config.batch_size) == (3, 100.0, 300, 16)
     hinted = make_config("pix2pix-hints", preset="mun")
     assert (hinted.system, hinted.lambda_l1, hinted.lambda_chroma) == ("pix2pix-hints", 100.0, 1.0)
+
+
+def test_epochs_take_the_place_of_a_presets_samples():
+    for_long, for_short = make_config(preset="character"), make_config(preset="character", epochs=3)
+    assert (for_long.epochs, for_long.samples) == (0, 1600)
+    assert (for_short.epochs, for_short.samples) == (3, 0)
+    assert "--epochs 3" in for_short.to_options() and "--samples 1600" in for_long.to_options()
+    assert not any("--epochs" in option for option in for_long.to_options())
+    with pytest.raises(TrainingError, match="--epochs and --samples both say how long"):
+        make_config(preset="character", epochs=3, samples=100)
 
 
 def test_without_system_and_preset_it_is_pix2pix():

@@ -52,6 +52,12 @@ def test_what_cannot_be_swept(text, words):
         parse_sweep(text, CONFIG)
 
 
+def test_epochs_are_not_swept_where_samples_decide():
+    with pytest.raises(ValueError, match="--samples 1600 says how long to train"):
+        parse_sweep("epochs=1,2", make_config(preset="character"))
+    assert [each.epochs for each in parse_sweep("epochs=1,2", make_config(preset="mun")).values()] == [1, 2]
+
+
 def test_values_out_of_range():
     with pytest.raises(TrainingError, match="--lambda-l1 is -1"):
         parse_sweep("lambda_l1=10,-1", CONFIG)

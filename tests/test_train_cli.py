@@ -290,11 +290,12 @@ def test_init_from_models_by_name(command, no_decoding, tmp_path, monkeypatch):
     assert "no such model: model.onnx: there is no such model file" in done.err
 
 
-def test_a_size_the_network_cannot_read(command, no_decoding, tmp_path, monkeypatch):
+@pytest.mark.parametrize("how", ["--dry-run", "--device=cpu"])
+def test_a_size_the_network_cannot_read_is_refused_before_pictures_are_decoded(command, tmp_path, monkeypatch, how):
     monkeypatch.chdir(tmp_path)
-    done = command("train", "--size", 128, "--load-size", 128, "--device", "cpu")
+    done = command("train", "--size", 128, "--load-size", 128, how)
     assert done.status == 1
-    assert lines(done.err)[-1] == "error: --size 128: pix2pix works at multiples of 256"
+    assert lines(done.err) == ["error: --size 128: pix2pix works at multiples of 256"]
 
 
 def test_two_signals_stop_without_saving(no_decoding, tmp_path):

@@ -15,7 +15,11 @@ from pixelpainter.errors import TrainingError
 PresetName = Literal["pixelpainter", "sketch2paint", "mun", "bundled-128", "bundled-256", "character"]
 
 MAX_CRITICS = 3  # the fourth would see a picture of 128 pixels as 16, which is smaller than its patches allow
-POSITIVE = ("size", "width", "epochs", "batch_size", "learning_rate", "checkpoint_every", "keep")
+# What the networks halve: a training picture's side is a multiple of this.
+MULTIPLE_OF: dict[SystemName, int] = {"pix2pix": 256, "pix2pix-hints": 128}
+LARGEST_SIDE = 4096  # as large as a model card allows; a page of this size takes 84 MB in the cache
+SEEDS = range(-(2**63), 2**63)  # those of torch
+POSITIVE = ("size", "width", "batch_size", "learning_rate", "checkpoint_every", "keep")
 BELOW_ONE = ("ema", "beta1", "beta2")
 SHARES = ("line_jitter", "flip", "zoom", "warp", "hue_jitter", "palette_dropout")
 NOT_NEGATIVE = (
@@ -32,6 +36,7 @@ class TrainConfig:
     Attributes:
         size: side of the training pictures in pixels.
         load_size: side at which pictures are cached; crops of a multiple of ``size`` are taken from it.
+        epochs: times through the pictures; 0 where ``samples`` decides.
         samples: training samples in all; 0 = ``epochs`` times the number of pictures.
         checkpoint_every: epochs between checkpoints.
         attention: self-attention where the picture is 1/8 of its size.
@@ -83,9 +88,9 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Fill in load_size and check ranges. Raises TrainingError, which names the option."""
-        if not self.load_size:
-            object.__setattr__(self, "load_size", round(self.size * SCALE_OF_JITTER))
-        for name in POSITIVE:
+        if self.samples:
+            object.__setattr__(self, "epochs", 0)  # it says nothing
+        for name in POSITIVE if self.samples else (*POSITIVE, "epochs"):
             if not 0 < getattr(self, name) < math.inf:
                 raise TrainingError(f"{_option(name)} is {getattr(self, name)}, it must be a number above 0")
         for name in BELOW_ONE:
@@ -99,8 +104,21 @@ class TrainConfig:
                 raise TrainingError(f"{_option(name)} is {getattr(self, name)}, it must be a number not below 0")
         if not 1 <= self.critics <= MAX_CRITICS:
             raise TrainingError(f"--critics is {self.critics}, it must be a number from 1 to {MAX_CRITICS}")
+        if self.seed not in SEEDS:
+            raise TrainingError(f"--seed is {self.seed}, it must be a number of 64 bits")
+        self._settle_sides()
+
+    def _settle_sides(self) -> None:
+        """Fill in load_size, and check it and size. Raises TrainingError."""
+        multiple = MULTIPLE_OF[self.system]
+        if self.size % multiple:
+            raise TrainingError(f"--size {self.size}: {self.system} works at multiples of {multiple}")
+        if not self.load_size:
+            object.__setattr__(self, "load_size", round(self.size * SCALE_OF_JITTER))
         if self.load_size < self.size:
             raise TrainingError(f"--load-size {self.load_size} is smaller than --size {self.size}")
+        if self.load_size > LARGEST_SIDE:
+            raise TrainingError(f"pictures are trained on at up to {LARGEST_SIDE} pixels, not at {self.load_size}")
 
     def to_json(self) -> str:
         """Return the configuration as JSON."""
@@ -114,7 +132,10 @@ class TrainConfig:
     def to_options(self) -> list[str]:
         """Return the configuration as options of `pixelpainter train`, one in each string; they make the same again."""
         options = []
+        unused = "epochs" if self.samples else "samples"
         for name, value in dataclasses.asdict(self).items():
+            if name == unused:
+                continue
             if name == "mix":
                 options += [f"--mix {source}={weight}" for source, weight in value.items()]
             elif isinstance(value, bool):
@@ -218,13 +239,22 @@ PRESETS: dict[PresetName, dict[str, Any]] = {
 def make_config(system: SystemName | None = None, preset: PresetName | None = None, **options: Any) -> TrainConfig:
     """Return a configuration: a system's defaults, over them a preset's row, over it every option that is not None.
 
+    An epochs option takes the place of a preset's samples, and with another size the preset's load_size changes in
+    proportion.
+
     Raises:
-        TrainingError: a value is out of range; the message names the option.
+        TrainingError: a value is out of range, or two contradict each other; the message names the option.
     """
     row = dict(PRESETS[preset]) if preset else {}
     of_preset = row.pop("system", None)
     chosen: SystemName = system or of_preset or "pix2pix"
     given = {name: value for name, value in options.items() if value is not None}
+    if given.get("samples") and "epochs" in given:
+        raise TrainingError("--epochs and --samples both say how long to train: leave out one")
+    if "epochs" in given:
+        row.pop("samples", None)
+    if "size" in given and "load_size" in row:
+        row["load_size"] = round(row["load_size"] * given["size"] / row.get("size", TrainConfig.size))
     return TrainConfig(system=chosen, **{**DEFAULTS[chosen], **row, **given})
 
 

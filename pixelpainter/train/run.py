@@ -100,8 +100,6 @@ class Run:
         self.processes = processes
         self.manifest = training.manifest
         self.card: ModelCard = dataclasses.replace(SYSTEMS[config.system].card, size=config.size)
-        if config.size % self.card.multiple_of:
-            raise TrainingError(f"--size {config.size}: {config.system} works at multiples of {self.card.multiple_of}")
         if config.batch_size % processes.count:
             raise TrainingError(f"--batch-size {config.batch_size} cannot be shared by {processes.count} processes")
         if config.lambda_perceptual:
@@ -114,7 +112,8 @@ class Run:
         self._validation_pictures = evenly(0 if validation is None else len(validation.names), VALIDATION_PICTURES)
         samples = config.samples or config.epochs * count
         self.total_steps = max(samples // config.batch_size, 1)
-        self._steps_between = max(round(config.checkpoint_every * count / config.batch_size), 1)
+        steps_between = min(config.checkpoint_every * count / config.batch_size, self.total_steps)
+        self._steps_between = max(round(steps_between), 1)
         self._command = command
         self._earlier_samples = 0
         self.stop_requested = False  # set by a signal handler: the run saves after the step under way, and ends

@@ -37,6 +37,8 @@ def parse_sweep(text: str, config: TrainConfig) -> dict[str, TrainConfig]:
     known = [field.name for field in dataclasses.fields(TrainConfig) if field.name not in _FIXED]
     if not equals or name not in known:
         raise ValueError(f"{text!r}: write OPTION=VALUE,VALUE,... with one of {', '.join(known)}")
+    if name == "epochs" and config.samples:
+        raise ValueError(f"--samples {config.samples} says how long to train: sweep samples, or set it to 0")
     kind = get_type_hints(TrainConfig)[name]
     configs: dict[str, TrainConfig] = {}
     for word in values.split(","):
