@@ -12,7 +12,6 @@ from pixelpainter.train.sources import (
     find_pairs,
     find_training_data,
     mix_weights,
-    sampling_weights,
     split_validation,
 )
 
@@ -25,10 +24,10 @@ def save(file: Path, width: int = 24, height: int = 24, color: tuple[int, int, i
     return file
 
 
-def save_joined(file: Path, color_left: bool = True) -> None:
+def save_joined(file: Path, color_left: bool = True, half: int = 24, height: int = 24) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    joined = np.empty((24, 48, 3), np.uint8)
-    joined[:, :24], joined[:, 24:] = (RED, GRAY) if color_left else (GRAY, RED)
+    joined = np.empty((height, 2 * half, 3), np.uint8)
+    joined[:, :half], joined[:, half:] = (RED, GRAY) if color_left else (GRAY, RED)
     Image.fromarray(joined).save(file)
 
 
@@ -105,6 +104,88 @@ def test_joined_pictures_are_recognised_and_cut(tmp_path: Path, color_left: bool
     color, lines = read_pair(pair)
     assert color.shape == (24, 24, 3) and (color == RED).all()
     assert lines is not None and lines.shape == (24, 24) and (lines == 128).all()
+
+
+def test_plain_pictures_among_joined_ones_are_not_cut(tmp_path: Path) -> None:
+    for k in range(5):
+        save_joined(tmp_path / f"art/{k}.png")
+    save(tmp_path / "art/high.png", 24, 48)
+    save(tmp_path / "art/wide.png", 48, 24)
+    pairs = {pair.name: pair for pair in find_pairs([tmp_path / "art"])}
+    with pytest.raises(DataError, match=r"high.png: 24x48 is no color picture beside a sketch.*--layout color-left"):
+        read_pair(pairs["art/high"])
+    with pytest.raises(DataError, match=r"wide.png: both halves are colored"):
+        read_pair(pairs["art/wide"])
+    told = {pair.name: pair for pair in find_pairs([tmp_path / "art"], "color-left")}
+    save_joined(tmp_path / "art/high.png", half=12, height=48)
+    assert read_pair(told["art/high"])[0].shape == (48, 12, 3)
+
+
+def test_capitals_and_plurals_in_folder_names(tmp_path: Path) -> None:
+    for k, (color, lines) in enumerate([("Color", "Lines"), ("color", "Lines"), ("COLOR", "Sketches")]):
+        save(tmp_path / f"art-{k}/part/{color}/nova/a.png")
+        drawing = save(tmp_path / f"art-{k}/part/{lines}/nova/a.png")
+        (pair,) = find_pairs([tmp_path / f"art-{k}"])
+        assert (pair.name, pair.lines) == (f"art-{k}/part/nova/a", Location(drawing))
+
+
+def test_lines_go_before_sketches(tmp_path: Path) -> None:
+    for folder in ("color", "lines", "sketch"):
+        save(tmp_path / folder / "a.png")
+    assert find_pairs([tmp_path])[0].lines == Location(tmp_path / "lines/a.png")
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ("Train/a.png", "Val/b.png"),
+        ("color/train/a.png", "lines/train/a.png", "color/val/b.png"),
+        ("x/train/color/a.png", "x/train/lines/a.png", "x/val/color/b.png"),
+    ],
+)
+def test_train_and_val_above_and_below_color(tmp_path: Path, paths: tuple[str, ...]) -> None:
+    for path in paths:
+        save(tmp_path / "art" / path)
+    train, held_out = find_training_data([tmp_path / "art"])
+    assert (names(train), names(held_out)) == (["art/a"], ["art-val/b"])
+    assert (train[0].lines is None) == (len(paths) == 2)
+
+
+def test_validation_given_takes_the_place_of_val(tmp_path: Path) -> None:
+    for name in ("art/train/1.png", "art/val/2.png", "other/3.png"):
+        save(tmp_path / name)
+    train, held_out = find_training_data([tmp_path / "art"], validation=tmp_path / "other")
+    assert (names(train), names(held_out)) == (["art/1"], ["other/3"])
+
+
+def test_zip_files_of_other_programs(tmp_path: Path) -> None:
+    picture = save(tmp_path / "a.png").read_bytes()
+    with zipfile.ZipFile(tmp_path / "art.zip", "w") as packed:
+        packed.writestr("/color/a.png", picture)
+        packed.writestr("\\lines\\a.png", picture)
+        packed.writestr("lines\\", b"")
+    (pair,) = find_pairs([tmp_path / "art.zip"])
+    assert (pair.name, pair.lines is None) == ("art/a", False)
+    assert read_pair(pair)[0].shape == (24, 24, 3)
+
+
+def test_zip_files_that_cannot_be_unpacked_within_bounds(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "art.zip", "w", zipfile.ZIP_BZIP2) as packed:
+        packed.write(save(tmp_path / "a.png"), "a.png")
+    with pytest.raises(DataError, match=r"art.zip:a.png: packed by method 12; pack the ZIP file as deflate"):
+        read_pair(find_pairs([tmp_path / "art.zip"])[0])
+    content = bytearray((tmp_path / "art.zip").read_bytes())
+    content[content.index(b"PK\x01\x02") + 6] = 99  # the version needed to unpack it
+    (tmp_path / "newer.zip").write_bytes(content)
+    with pytest.raises(DataError, match=r"newer.zip: neither a folder nor a readable ZIP file"):
+        find_pairs([tmp_path / "newer.zip"])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")
+def test_pipes_are_no_pictures(tmp_path: Path) -> None:
+    save(tmp_path / "art/a.png")
+    os.mkfifo(tmp_path / "art/b.png")
+    assert names(find_pairs([tmp_path / "art"])) == ["art/a"]
 
 
 def test_wide_color_pictures_are_not_joined_unless_told(tmp_path: Path) -> None:
@@ -245,7 +326,7 @@ def test_mix_weights_take_the_narrowest_key() -> None:
 )
 def test_wrong_mix_is_named(mix: dict[str, float], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        sampling_weights(pretend_pairs(3), mix)
+        mix_weights([pair.name for pair in pretend_pairs(3)], ["root"] * 3, mix)
 
 
 def test_manifest_knows_names_and_contents(tmp_path: Path) -> None:

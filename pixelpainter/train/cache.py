@@ -21,7 +21,7 @@ from pixelpainter.errors import DataError
 from pixelpainter.train.pairs import Pair, data_manifest
 from pixelpainter.train.sample import PALETTE_COLORS, make_samples
 
-FORMAT = 1  # raise it when the same files would give other arrays
+FORMAT = 2  # raise it when the same files would give other arrays
 STALE_S = 24 * 3600.0  # a half-built cache of a killed run is removed after a day
 INDEX = "index.json"
 

@@ -26,6 +26,9 @@ MAX_FILE_BYTES = 256 * 2**20  # a bigger member of a ZIP is no training picture 
 MIN_SIDE_PX = 8
 NAME_ENCODING = ("utf-8", "surrogatepass")  # file names need not be valid Unicode
 ASPECT_TOLERANCE = 0.02
+# zipfile unpacks the others without a limit: some kilobytes of bzip2 may become gigabytes, whatever the size declared.
+METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+DAMAGE = (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, KeyError, EOFError, ValueError)
 
 
 class _Named(io.BytesIO):
@@ -52,18 +55,13 @@ class Location:
             if self.member is None:
                 return self.file.read_bytes()
             archive = open_zip(self.file)
-            if archive.getinfo(self.member).file_size > MAX_FILE_BYTES:
+            entry = archive.getinfo(self.member)
+            if entry.compress_type not in METHODS:
+                raise DataError(f"{self}: packed by method {entry.compress_type}; pack the ZIP file as deflate")
+            if entry.file_size > MAX_FILE_BYTES:
                 raise DataError(f"{self}: larger than {MAX_FILE_BYTES >> 20} MiB unpacked; leave it out of the ZIP")
-            return archive.read(self.member)
-        except (
-            OSError,
-            zipfile.BadZipFile,
-            zlib.error,
-            RuntimeError,
-            NotImplementedError,
-            KeyError,
-            EOFError,
-        ) as error:
+            return archive.read(entry)
+        except DAMAGE as error:
             raise DataError(f"{self}: cannot be read ({_one_line(error)})") from error
 
     def fingerprint(self) -> str:
@@ -89,6 +87,7 @@ class Pair:
         color: the color picture.
         lines: the true drawing; None: extract one (or it lies in the joined picture).
         layout: where the halves of a joined picture lie; None: not joined.
+        square_halves: the layout was found out, from pictures twice as wide as high: another one is not joined.
     """
 
     name: str
@@ -96,6 +95,7 @@ class Pair:
     color: Location
     lines: Location | None = None
     layout: Layout | None = None
+    square_halves: bool = False
 
 
 def data_manifest(pairs: Iterable[Pair]) -> str:
@@ -137,13 +137,21 @@ def read_pair(pair: Pair) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
 
 
 def _cut(joined: NDArray[np.uint8], pair: Pair) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Cut a joined picture (H, 2W, 3) into color and drawing, uint8 (H, W, 3) each."""
-    half = joined.shape[1] // 2
+    """Cut a joined picture (H, 2W, 3) into color and drawing, uint8 (H, W, 3) each. Raises DataError."""
+    height, width = joined.shape[:2]
+    half = width // 2
+    if pair.square_halves and abs(width / (2 * height) - 1) > ASPECT_TOLERANCE:
+        raise DataError(
+            f"{pair.color}: {width}x{height} is no color picture beside a sketch, unlike most of its folder; "
+            f"move it away, or say --layout {pair.layout} if it is one"
+        )
     left, right = joined[:, :half], joined[:, -half:]
     color, drawing = (left, right) if pair.layout == "color-left" else (right, left)
     if chroma(drawing) > max(20.0, 2 * chroma(color)):
         other = "sketch-left" if pair.layout == "color-left" else "color-left"
         raise DataError(f"{pair.color}: the half that should be the drawing is the colored one; try --layout {other}")
+    if chroma(drawing) > max(20.0, chroma(color) / 2):
+        raise DataError(f"{pair.color}: both halves are colored, so neither is a drawing; move it away")
     return np.ascontiguousarray(color), np.ascontiguousarray(drawing)
 
 
@@ -172,7 +180,7 @@ def open_zip(file: Path) -> zipfile.ZipFile:
     """Return an open ZIP file; it stays open, reading its index for every picture would cost more."""
     try:
         return _open_zip_version(file, file.stat().st_mtime_ns)
-    except (OSError, zipfile.BadZipFile) as error:
+    except DAMAGE as error:
         raise DataError(f"{file}: neither a folder nor a readable ZIP file ({_one_line(error)})") from error
 
 

@@ -3,8 +3,10 @@
 A DATA root is a folder or a ZIP file that holds one of
 
 * joined pictures: color and drawing side by side in one file (the Kaggle set of the source project),
-* a folder ``color/`` and beside it ``lines/`` or ``sketch/``, matched by relative path without suffix,
+* a folder ``color/`` and beside it ``lines/``, ``sketch/`` or ``sketches/``, matched by relative path without suffix,
 * color pictures alone, in any nesting; their lines are extracted later.
+
+``train/`` and ``val/`` may lie above or below these folders, whose names may have capitals.
 """
 
 from __future__ import annotations
@@ -24,8 +26,9 @@ from pixelpainter.train.pairs import ASPECT_TOLERANCE, NAME_ENCODING, Layout, Lo
 
 Pictures = dict[str, Location]  # path inside the root, with forward slashes -> where it lies
 
-LINE_FOLDERS = ("lines", "sketch")
-BESIDE_COLOR = frozenset({*LINE_FOLDERS, "sketches", "flats"})  # never color pictures
+LINE_FOLDERS = ("lines", "sketch", "sketches")
+BESIDE_COLOR = frozenset({*LINE_FOLDERS, "flats"})  # never color pictures
+HERE = "\0"  # stands in paths for the folder by which color and drawings differ; no file can be called so
 PROBES = 16  # files looked at to tell joined pictures from plain ones
 
 
@@ -49,7 +52,8 @@ def find_training_data(
     """Return the pairs to train on and the pairs to validate on.
 
     A root with ``train/`` and ``val/`` brings its own validation pictures. Of other roots a stable 5 % is
-    held out, unless ``validation`` is given: then all of them are trained on.
+    held out. Where ``validation`` is given, it alone is validated on: other roots are trained on as a whole,
+    and ``val/`` is not used.
 
     Raises:
         DataError: as ``find_pairs``, for ``validation`` too.
@@ -61,7 +65,8 @@ def find_training_data(
         parts = _train_and_val(pictures)
         if parts is not None:
             train += _pair_up(name, root, parts[0], layout)
-            held_out += _pair_up(f"{name}-val", root, parts[1], layout)
+            if validation is None:
+                held_out += _pair_up(f"{name}-val", root, parts[1], layout)
         elif validation is not None:
             train += _pair_up(name, root, pictures, layout)
         else:
@@ -72,7 +77,7 @@ def find_training_data(
 
 
 def find_lone_drawings(data: Sequence[Path], pairs: Sequence[Pair]) -> list[tuple[str, Location]]:
-    """Return name and place of the drawings below ``lines/`` or ``sketch/`` that belong to none of the pairs."""
+    """Return name and place of the drawings below ``lines/`` and the like that belong to none of the pairs."""
     used = {pair.lines for pair in pairs}
     return [
         (f"{name}/{_without_suffix(path)}", place)
@@ -102,22 +107,18 @@ def split_validation(pairs: Sequence[Pair], fraction: float = 0.05) -> tuple[lis
     return (train, held_out) if train else (held_out[1:], held_out[:1])
 
 
-def sampling_weights(pairs: Sequence[Pair], mix: Mapping[str, float]) -> NDArray[np.float64]:
+def mix_weights(names: Sequence[str], sources: Sequence[str], mix: Mapping[str, float]) -> NDArray[np.float64]:
     """Return how often each picture is to be drawn: float64 (N,), sum 1.
 
     Args:
-        pairs: the pictures.
+        names: of the pictures' pairs.
+        sources: of the same.
         mix: factor per picture (default 1) by source, ``root/source`` or root; of several that fit, the
             narrowest counts.
 
     Raises:
         DataError: a key names nothing, or the weights are negative, not finite or all 0.
     """
-    return mix_weights([pair.name for pair in pairs], [pair.source for pair in pairs], mix)
-
-
-def mix_weights(names: Sequence[str], sources: Sequence[str], mix: Mapping[str, float]) -> NDArray[np.float64]:
-    """As ``sampling_weights``, from the names and sources of a cache."""
     keys = [_mix_keys(name, source) for name, source in zip(names, sources, strict=True)]
     known = {key for group in keys for key in group}
     for key, weight in mix.items():
@@ -134,17 +135,16 @@ def mix_weights(names: Sequence[str], sources: Sequence[str], mix: Mapping[str, 
 
 def _pair_up(name: str, root: Path, pictures: Pictures, layout: Layout | None) -> list[Pair]:
     """Return the pairs of one root. Raises DataError where there is none."""
-    colored = dict(_below_color(pictures))
+    colored = dict(_below(pictures, "color"))
     lines: Pictures = {}
+    found_out = False
     if colored:
-        lines = {
-            _without_suffix(path): place
-            for path, place in pictures.items()
-            if any(part in LINE_FOLDERS for part in _folders(path))
-        }
         layout = None
+        for folder in reversed(LINE_FOLDERS):  # the first one wins
+            lines |= {_without_suffix(place): pictures[path] for path, place in _below(pictures, folder)}
     else:
         colored = {path: path for path in pictures if not BESIDE_COLOR.intersection(_folders(path))}
+        found_out = layout is None
         layout = layout or _detect_layout([pictures[path] for path in colored])
     if not colored:
         if not pictures and root.is_dir() and any(root.glob("*.zip")):
@@ -152,7 +152,8 @@ def _pair_up(name: str, root: Path, pictures: Pictures, layout: Layout | None) -
         found = "drawings but no color pictures" if pictures else "no pictures"
         raise DataError(f"{root}: {found} (looked for color/ with lines/, joined pictures, or pictures alone)")
     pairs: dict[str, Pair] = {}
-    for path, below in sorted(colored.items()):
+    for path, place in sorted(colored.items()):
+        below = place.replace(f"{HERE}/", "", 1)
         unique = f"{name}/{_without_suffix(below)}"
         if unique in pairs:  # a.png beside a.jpg
             unique = f"{name}/{below}"
@@ -161,30 +162,21 @@ def _pair_up(name: str, root: Path, pictures: Pictures, layout: Layout | None) -
             name=unique,
             source=name if source == "." else source,
             color=pictures[path],
-            lines=_matching_lines(path, lines),
+            lines=lines.get(_without_suffix(place)),
             layout=layout,
+            square_halves=found_out and layout is not None,
         )
     return list(pairs.values())
 
 
-def _below_color(pictures: Pictures) -> Iterator[tuple[str, str]]:
-    """Yield the paths that lie in a folder ``color``, each with the same path without that folder."""
+def _below(pictures: Pictures, folder: str) -> Iterator[tuple[str, str]]:
+    """Yield the paths that lie in such a folder, each with the same path in which the folder is called HERE."""
     for path in pictures:
         folders = _folders(path)
-        if "color" in folders:
+        if folder in folders:
             parts = path.split("/")
-            at = folders.index("color")
-            yield path, "/".join(parts[:at] + parts[at + 1 :])
-
-
-def _matching_lines(color_path: str, lines: Pictures) -> Location | None:
-    """Return the drawing at the same place below ``lines/`` or ``sketch/`` beside ``color/``."""
-    if not lines:
-        return None
-    parts = _without_suffix(color_path).split("/")
-    at = parts.index("color")
-    candidates = ("/".join([*parts[:at], folder, *parts[at + 1 :]]) for folder in LINE_FOLDERS)
-    return next((lines[path] for path in candidates if path in lines), None)
+            parts[folders.index(folder)] = HERE
+            yield path, "/".join(parts)
 
 
 def _detect_layout(places: Sequence[Location]) -> Layout | None:
@@ -210,16 +202,19 @@ def _detect_layout(places: Sequence[Location]) -> Layout | None:
 
 
 def _train_and_val(pictures: Pictures) -> tuple[Pictures, Pictures] | None:
-    """Return the pictures below ``train/`` and ``val/``, paths relative to these, or None without them."""
+    """Return the pictures below ``train/`` and ``val/``, paths without these two, or None without them."""
     if not pictures:
         return None
     common = os.path.commonpath([str(PurePosixPath(path).parent) for path in pictures]).replace(os.sep, "/")
-    prefix = f"{common}/" if common else ""
-    parts = [
-        {path.removeprefix(start): place for path, place in pictures.items() if path.startswith(start)}
-        for start in (f"{prefix}train/", f"{prefix}val/")
-    ]
-    return (parts[0], parts[1]) if all(parts) else None
+    start = len(common) + 1 if common else 0
+    parts: dict[str, Pictures] = {"train": {}, "val": {}}
+    for path, place in pictures.items():
+        inner = path[start:].split("/")
+        folders = _folders(path[start:])
+        at = 1 if folders and folders[0] in ("color", *BESIDE_COLOR) else 0  # color/train/ is as good as train/color/
+        if len(folders) > at and folders[at] in parts:
+            parts[folders[at]]["/".join(inner[:at] + inner[at + 1 :])] = place
+    return (parts["train"], parts["val"]) if all(parts.values()) else None
 
 
 def _list(root: Path) -> Pictures:
@@ -229,7 +224,8 @@ def _list(root: Path) -> Pictures:
     elif not root.exists():
         raise DataError(f"{root}: no such folder or ZIP file; give folders or ZIP files with color pictures")
     else:
-        found = {name: Location(root, name) for name in open_zip(root).namelist() if not name.endswith("/")}
+        names = open_zip(root).namelist()  # some programs write backslashes, or a slash at the start
+        found = {name.replace("\\", "/").lstrip("/"): Location(root, name) for name in names if name[-1:] not in "/\\"}
     return {path: found[path] for path in sorted(found) if _is_picture(path)}
 
 
@@ -245,7 +241,7 @@ def _walk(root: Path) -> Iterator[Path]:
         subfolders[:] = sorted(
             name for name in subfolders if os.path.realpath(Path(folder, name)) not in seen and not _is_hidden(name)
         )
-        yield from (Path(folder, name) for name in files)
+        yield from (Path(folder, name) for name in files if not Path(folder, name).is_fifo())  # it would be waited for
 
 
 def _name_roots(data: Sequence[Path]) -> list[tuple[str, Path]]:
