@@ -48,6 +48,30 @@ def new_file(path: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
             temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def only_here(folder: Path, busy: Exception) -> Iterator[None]:
+    """Let one process at a time work in a folder, which must exist; where folders cannot be locked, all may.
+
+    Args:
+        folder: the folder.
+        busy: raised while another one is in this block.
+    """
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise busy from None
+        except OSError:  # a file system without locks
+            pass
+        yield
+    finally:
+        os.close(handle)
+
+
 def clean_leftovers(folders: Iterable[Path]) -> None:
     """Remove the temporary files of dead processes from these folders; those of living ones stay.
 

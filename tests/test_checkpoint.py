@@ -11,6 +11,7 @@ from pixelpainter.train.checkpoint import (
     find_checkpoint,
     keep_newest,
     load_checkpoint,
+    mark_best,
     save_checkpoint,
 )
 
@@ -140,7 +141,7 @@ class Harmful:
 
 def test_pickled_code_does_not_run(tmp_path, capsys):
     torch.save({"pixelpainter_checkpoint": 1, "config": Harmful()}, tmp_path / "harmful.pt")
-    with pytest.raises(TrainingError, match=r"harmful\.pt: not a readable checkpoint"):
+    with pytest.raises(TrainingError, match=r"harmful\.pt: not a checkpoint of PixelPainter \(UnpicklingError\)"):
         load_checkpoint(tmp_path / "harmful.pt")
     assert "code has run" not in capsys.readouterr().out
 
@@ -169,7 +170,27 @@ def test_a_torn_newest_checkpoint_gives_way_to_the_one_before(tmp_path):
     assert found.step == 2
     assert len(messages) == 1
     assert "step_00000003.pt: not a readable checkpoint" in messages[0]
-    assert messages[0].endswith("trying the one before")
+    assert messages[0].endswith("trying another")
+
+
+def test_the_best_one_is_taken_where_no_other_can_be_read(tmp_path):
+    mark_best(save_checkpoint(checkpoint(1), tmp_path))
+    (tmp_path / "step_00000001.pt").unlink()
+    assert find_checkpoint(tmp_path)[0].step == 1
+    (tmp_path / "step_00000002.pt").write_bytes(b"torn")
+    found, messages = find_checkpoint(tmp_path)
+    assert (found.step, len(messages)) == (1, 1)
+
+
+def test_bytes_that_changed_on_the_disk_are_found(tmp_path):
+    path = save_checkpoint(checkpoint(), tmp_path)
+    content = bytearray(path.read_bytes())
+    weights = checkpoint().states["generator"]["weight"].numpy().tobytes()
+    at = content.index(weights)
+    content[at : at + len(weights)] = bytes(len(weights))
+    path.write_bytes(content)
+    with pytest.raises(TrainingError, match=r"not a readable checkpoint, .* \(.*data/\d+ in it is damaged"):
+        load_checkpoint(path)
 
 
 def test_a_folder_without_readable_checkpoint_names_each(tmp_path):
@@ -185,11 +206,13 @@ def test_the_newest_are_kept(tmp_path):
     for step in (1, 2, 3, 4):
         save_checkpoint(checkpoint(step), tmp_path)
     (tmp_path / "step_of_mine.pt").write_text("not ours")
-    keep_newest(tmp_path, 2)
+    (tmp_path / "step_99999999.pt").write_text("not ours")
+    keep_newest(tmp_path, 2, step=4)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "step_00000003.pt",
         "step_00000004.pt",
+        "step_99999999.pt",
         "step_of_mine.pt",
     ]
-    keep_newest(tmp_path, 5)
-    assert len(checkpoints(tmp_path)) == 2
+    keep_newest(tmp_path, 5, step=4)
+    assert len(checkpoints(tmp_path)) == 3

@@ -29,8 +29,8 @@ def test_zero_is_an_option_and_none_is_not():
 
 @pytest.mark.parametrize(("size", "load_size"), [(256, 286), (128, 143), (512, 572)])
 def test_load_size_follows_the_size(size, load_size):
-    assert make_config("pix2pix-hints", size=size).load_size == load_size
-    assert make_config("pix2pix-hints", size=size, load_size=size).load_size == size
+    assert make_config("pix2pix", size=size).load_size == load_size
+    assert make_config("pix2pix", size=size, load_size=size).load_size == size
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_load_size_of_a_preset_keeps_its_proportion(preset, size, load_size):
 )
 def test_sizes_the_network_cannot_read(system, size):
     with pytest.raises(TrainingError, match=rf"^--size {size}: {system} works at multiples of (128|256)$"):
-        make_config(system, size=size)
+        make_config(system, size=size).check_size()
 
 
 def test_pictures_have_a_largest_side():

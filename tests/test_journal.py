@@ -36,6 +36,14 @@ def test_nothing_to_write_writes_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_table_that_a_full_disk_left_empty_gets_its_head(tmp_path):
+    (tmp_path / "losses.csv").touch()
+    journal = Journal(tmp_path, 0)
+    journal.write("losses", 20, {"l1": 0.25})
+    journal.close()
+    assert rows(tmp_path / "losses.csv") == [["step", "l1"], ["20", "0.25"]]
+
+
 def test_a_torn_row_is_struck_out(tmp_path):
     (tmp_path / "losses.csv").write_text("step,l1\n10,0.5\n2")
     journal = Journal(tmp_path, 10)

@@ -148,7 +148,7 @@ def test_samples_are_counted_over_all_runs(tmp_path, training):
     list(start(tmp_path / "two", training, dataclasses.replace(CONFIG, epochs=1), init=tmp_path / "one"))
     assert load_checkpoint(checkpoints(tmp_path / "two")[-1]).samples == 16 + 8
     again = start(tmp_path / "two", training, dataclasses.replace(CONFIG, epochs=1))
-    assert again.save()[0].name == "step_00000002.pt"
+    assert again.save({}).name == "step_00000002.pt"
     assert load_checkpoint(checkpoints(tmp_path / "two")[-1]).samples == 16 + 8
 
 
@@ -220,10 +220,46 @@ def test_a_torn_newest_checkpoint_costs_only_its_steps(tmp_path, training):
 
 
 def test_what_a_killed_run_was_writing_goes(tmp_path, training):
-    (tmp_path / ".half.part").write_bytes(b"torn")
+    (tmp_path / ".pixelpainter-0123456789abcdef.tmp").write_bytes(b"torn")
     (tmp_path / "notes.part").write_text("mine")
     start(tmp_path, training)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.part"]
+
+
+def test_two_runs_do_not_work_in_one_folder(tmp_path, training):
+    one = iter(start(tmp_path, training))
+    next(one)
+    with pytest.raises(TrainingError, match="another training is at work in this folder; choose another --run"):
+        list(start(tmp_path, training))
+    one.close()
+    assert len(list(start(tmp_path, training))) == 1
+
+
+def test_a_kill_between_table_and_checkpoint_costs_no_row(tmp_path, training, held_out, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    list(start(tmp_path / "whole", training, validation=held_out))
+    for name in ("save_checkpoint", "mark_best"):
+        folder = tmp_path / name
+        with monkeypatch.context() as patch:
+            patch.setattr(run_module, name, killed)
+            with pytest.raises(KeyboardInterrupt):
+                list(start(folder, training, validation=held_out))
+        list(start(folder, training, validation=held_out))
+        for table in ("metrics.csv", "losses.csv"):
+            ours, theirs = rows(folder / table), rows(tmp_path / "whole" / table)
+            assert [row[:4] for row in ours] == [row[:4] for row in theirs]
+
+
+def test_what_decides_nothing_that_is_learned_may_change(tmp_path, training):
+    run = start(tmp_path, training)
+    run.stop_requested = True
+    list(run)
+    again = start(tmp_path, training, dataclasses.replace(CONFIG, keep=1, checkpoint_every=0.5))
+    assert "continues" in again.messages[0]
+    list(again)
+    assert [path.name for path in checkpoints(tmp_path)] == ["step_00000004.pt"]
 
 
 def test_only_the_newest_checkpoints_stay(tmp_path, training):
@@ -345,7 +381,7 @@ def test_weights_that_are_no_numbers_are_not_saved(tmp_path, training):
     with torch.no_grad():
         next(run.state.generator.parameters())[0] = float("inf")
     with pytest.raises(TrainingError, match="a weight of the generator is no longer a number at step 0"):
-        run.save()
+        run.measure()
     assert checkpoints(tmp_path) == []
 
 
@@ -445,6 +481,18 @@ def test_a_run_that_goes_on_remembers_its_best(tmp_path, training, held_out, mon
         pass
     assert second.state.step == 2
     assert load_checkpoint(tmp_path / BEST).step == 1
+
+
+def test_the_best_of_other_validation_pictures_does_not_count(tmp_path, training, held_out, monkeypatch):
+    figures = iter([{"psnr_plain": 12.0}, {"psnr_plain": 11.0}, {"psnr_plain": 10.0}])
+    monkeypatch.setattr(run_module, "validate", lambda *_: next(figures))
+    first = start(tmp_path, training, CONFIG, held_out)
+    first.stop_requested = True
+    list(first)
+    second = start(tmp_path, training, CONFIG, dataclasses.replace(held_out, manifest="v" * 64))
+    assert second.messages[1] == "validates on other pictures than before: best.pt is chosen anew"
+    list(second)
+    assert load_checkpoint(tmp_path / BEST).step == 2
 
 
 def test_score_is_the_mean_over_the_ways_of_asking_and_leaves_baselines_out():

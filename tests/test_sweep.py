@@ -68,7 +68,7 @@ def test_the_table_is_of_the_last_figures(tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "losses.csv").write_text("step,l1\n5,9\n")
         (tmp_path / name / "metrics.csv").write_text(f"step,psnr_plain,ssim_plain\n5,9,0.1\n10,{value},0.25\n")
-    rows = sweep_rows(tmp_path, ["lambda_l1=10", "lambda_l1=50"])
+    rows = sweep_rows(tmp_path, ["lambda_l1=10", "lambda_l1=50"], {})
     assert text_table(rows).splitlines() == [
         "lambda_l1       10      50",
         "step            10      10",
@@ -86,9 +86,9 @@ def test_the_table_is_of_the_last_figures(tmp_path):
 def test_without_validation_the_table_is_of_losses(tmp_path):
     (tmp_path / "ema=0.5").mkdir()
     (tmp_path / "ema=0.5" / "losses.csv").write_text("step,l1\n5,9\n")
-    assert sweep_rows(tmp_path, ["ema=0.5"]) == [{"run": "ema=0.5", "step": "5", "l1": "9"}]
+    assert sweep_rows(tmp_path, ["ema=0.5"], {}) == [{"run": "ema=0.5", "step": "5", "l1": "9"}]
     with pytest.raises(TrainingError, match=r"ema=0\.9: there are no figures of this run"):
-        sweep_rows(tmp_path, ["ema=0.9"])
+        sweep_rows(tmp_path, ["ema=0.9"], {})
 
 
 # the command
@@ -124,6 +124,35 @@ def test_the_command_trains_all_ends_with_a_table_and_skips_what_is_done(command
     assert again.err.count("is already trained to the end") == 2
     assert again.out.splitlines()[0].split() == ["lambda_l1", "1", "5", "20"]
     assert [checkpoints(here / "runs" / name)[-1].stat().st_mtime_ns for name in names] == before
+
+
+def test_a_run_that_fails_costs_its_own_column_alone(command, here):
+    """The learning rate of the first is one that no network survives."""
+    done = command("train", *SHORT, "--sweep", "learning_rate=1e30,0.001", "--run", "runs")
+    assert done.status == 1
+    assert "learning_rate=1e+30: " in done.err and "is no longer a number" in done.err
+    table = [line.split() for line in done.out.splitlines()]
+    assert table[:2] == [["learning_rate", "1e+30", "0.001"], ["step", "failed", "2"]]
+    assert [len(row) for row in table if row[0] == "psnr"] and "error" not in done.out
+    saved = list(csv.DictReader((here / "runs" / "sweep.csv").read_text().splitlines()))
+    assert "is no longer a number" in saved[0]["error"]
+    assert (saved[0]["psnr_plain"], saved[1]["error"]) == ("", "")
+
+
+def test_a_run_killed_before_its_plots_gets_them(command, here):
+    assert command("train", *SHORT, "--run", "run").status == 0
+    (here / "run" / "losses.png").unlink()
+    done = command("train", *SHORT, "--run", "run")
+    assert (done.status, "is already trained to the end" in done.err) == (0, True)
+    assert (here / "run" / "losses.png").exists()
+
+
+def test_names_of_runs_are_short_and_differ():
+    assert list(parse_sweep("learning_rate=1e-3,0.00012345678,0.00012345679", CONFIG)) == [
+        "learning_rate=0.001",
+        "learning_rate=0.00012345678",
+        "learning_rate=0.00012345679",
+    ]
 
 
 def test_a_dry_run_prints_all(command, here):

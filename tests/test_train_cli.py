@@ -1,5 +1,6 @@
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -12,8 +13,9 @@ import pytest
 import torch
 from tiny import make_cache
 
-from pixelpainter.cli import pictures
+from pixelpainter.cli import pictures, training_runs
 from pixelpainter.cli import train as train_module
+from pixelpainter.cli.training_bar import follow
 from pixelpainter.errors import DataError
 from pixelpainter.hub import BUNDLED_MODEL
 from pixelpainter.train.checkpoint import checkpoints, load_checkpoint
@@ -80,6 +82,7 @@ def test_mix_syntax(command, tmp_path, monkeypatch, mix):
         ("--width", "wide"),
         ("--adversarial", "wgan"),
         ("--synthetic", -1),
+        ("--synthetic", 5, "--check-data"),
         ("--device", "tpu"),
     ],
 )
@@ -185,7 +188,7 @@ def test_a_stopped_fresh_run_says_how_to_go_on(command, no_decoding, tmp_path, m
         run.stop_requested = True
         list(run)
 
-    monkeypatch.setattr(train_module, "follow", stop_at_once)
+    monkeypatch.setattr(training_runs, "follow", stop_at_once)
     done = command("train", *options)
     assert done.status == 130
     assert lines(done.err)[-1] == "Stopped and saved at step 1. The same command continues."
@@ -208,10 +211,10 @@ def test_dry_run_prints_options_that_make_the_same_run(command, tmp_path, monkey
         "--epochs 3",
         "--load-size 286",
         "--attention",
-        "--mix a b=2.5",
+        "--mix 'a b=2.5'",
     ):
         assert line in said
-    again = command("train", *(part for line in said for part in line.split(" ", 1)), "--dry-run")
+    again = command("train", *shlex.split(done.out), "--dry-run")
     assert again.out == done.out
     assert command("train", "--dry-run").out != done.out
     assert list(tmp_path.iterdir()) == []
@@ -243,9 +246,18 @@ def test_a_run_folder_that_cannot_be_written(command, no_decoding, tmp_path):
     (tmp_path / "file").write_text("mine")
     done = command("train", *SMALL, "--run", tmp_path / "file" / "run")
     assert done.status == 1
-    assert lines(done.err)[1:] == [
+    assert lines(done.err) == [
         f"error: {tmp_path}/file/run: cannot be written (Not a directory); free space or choose another --run"
     ]
+
+
+def test_fresh_beside_the_folder_that_one_stands_in(command, no_decoding, tmp_path, monkeypatch):
+    (tmp_path / "run").mkdir()
+    monkeypatch.chdir(tmp_path / "run")
+    for folder in ("run", "run-2"):
+        done = command("train", *SMALL, "--samples", 4, "--batch-size", 4, "--run", ".", "--fresh")
+        assert done.status == 0, done.err
+        assert (tmp_path / folder / "step_00000001.pt").exists()
 
 
 def test_out_of_memory_names_a_smaller_batch(command, no_decoding, tmp_path, monkeypatch):
@@ -316,7 +328,7 @@ def test_two_signals_stop_without_saving(no_decoding, tmp_path):
 
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt):
-        train_module.follow(Stubborn())
+        follow(Stubborn())
     assert signal.getsignal(signal.SIGTERM) is before
 
 
@@ -331,7 +343,7 @@ def test_the_bar_moves_with_each_step_and_not_with_the_losses_alone(capsys):
             yield
 
     with pytest.raises(RuntimeError):
-        train_module.follow(Slow())
+        follow(Slow())
     assert "14/62" in lines(capsys.readouterr().err)[-1]
 
 

@@ -7,10 +7,10 @@ from torch import nn
 from pixelpainter.cli import main
 from pixelpainter.nets.pix2pix import PatchCritic
 from pixelpainter.systems import SYSTEMS
-from pixelpainter.train import fast
+from pixelpainter.train import config, fast
 
 
-def small_generator(config):
+def small_generator(_):
     return nn.Sequential(
         nn.Conv2d(1, 8, 3, padding=1), nn.LeakyReLU(0.2), nn.Conv2d(8, 3, 3, padding=1, padding_mode="reflect")
     )
@@ -19,10 +19,10 @@ def small_generator(config):
 row = SYSTEMS["pix2pix"]
 SYSTEMS["pix2pix"] = dataclasses.replace(
     row,
-    card=dataclasses.replace(row.card, multiple_of=32),
     make_generator=small_generator,
-    make_critic=lambda config: PatchCritic(width=4, spectral=True),
+    make_critic=lambda _: PatchCritic(width=4, spectral=True),
 )
+config.MULTIPLE_OF["pix2pix"] = 32
 fast.pays_bf16 = lambda device: False
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ from pixelpainter.card import SystemName
 from pixelpainter.cli.extras import require_training_packages
 from pixelpainter.cli.messages import print_note
 from pixelpainter.cli.pictures import load_training_data
-from pixelpainter.cli.training_bar import follow
 from pixelpainter.cli.training_check import print_check
+from pixelpainter.cli.training_runs import finish, finish_sweep
 from pixelpainter.errors import TrainingError
 from pixelpainter.train.config import PresetName, TrainConfig, make_config
 
@@ -208,19 +208,24 @@ def train(
     options = {name: value for name, value in locals().items() if name not in {"of_the_place", *of_the_place}}
     options["mix"] = _parse_mix(mix) if mix else None
     config = make_config(**options)
+    config.check_size()
     configs = {"": config} if sweep is None else _parse_sweep(sweep, config, fresh)
     if dry_run:
         typer.echo("\n\n".join("\n".join(config.to_options()) for config in configs.values()))
         return
     if check_data:
+        if synthetic:
+            raise typer.BadParameter("drawn pictures need no --check-data", param_hint="--synthetic")
         raise typer.Exit(print_check(data, layout, validation))
     require_training_packages("train", "torch", "skimage", "tensorboard", "matplotlib")
     import torch
 
     from pixelpainter.train.processes import join_processes
-    from pixelpainter.train.run import Run
+    from pixelpainter.train.run import Run, check_place
     from pixelpainter.train.start import find_origin
 
+    folder = _run_folder(run or Path("runs") / config.system, fresh)
+    check_place(folder)
     origin = None if init is None else find_origin(init)
     processes, chosen = join_processes(_device(device))
     first = processes.rank == 0
@@ -236,35 +241,15 @@ def train(
         shared = f", {processes.count} processes" if processes.count > 1 else ""
         where = f"{_device_in_words(torch, chosen)}{shared}"
         print_note(f"Training {config.system} at {config.size}x{config.size} on {where}.")
-        folder = _run_folder(run or Path("runs") / config.system, fresh)
         command = shlex.join(["pixelpainter", *sys.argv[1:]])
-        for name, swept in configs.items():
-            _finish(Run(swept, folder / name, training, held_out, chosen, command, origin, processes, compiled), fresh)
-        if sweep is not None and first:
-            _print_sweep(folder, list(configs))
 
+        def make(config: TrainConfig, folder: Path) -> Run:
+            return Run(config, folder, training, held_out, chosen, command, origin, processes, compiled)
 
-def _finish(started: Run, fresh: bool) -> None:
-    """Train a run to its end, or until it is stopped, plot how it went, and say how to go on."""
-    from pixelpainter.train.plots import save_plots
-
-    folder = shlex.quote(str(started.folder))
-    for message in started.messages:
-        print_note(message)
-    if started.state.step >= started.total_steps:
-        print_note(
-            f"{started.folder} is already trained to the end ({started.total_steps} steps); "
-            "to train on, give another --run and start it from here with --init, or use --fresh."
-        )
-        return
-    follow(started)
-    if started.processes.rank == 0:
-        save_plots(started.folder, started.config.size)
-    if started.state.step < started.total_steps:
-        how = f"To continue, give --run {folder} without --fresh." if fresh else "The same command continues."
-        print_note(f"Stopped and saved at step {started.state.step}. {how}")
-        raise typer.Exit(130)
-    print_note(f"Done. {started.best_in_words()}Next: pixelpainter export {folder}")
+        if sweep is None:
+            finish(make(config, folder), fresh)
+        else:
+            finish_sweep(make, configs, folder, processes)
 
 
 @contextlib.contextmanager
@@ -283,14 +268,6 @@ def _parse_sweep(text: str, config: TrainConfig, fresh: bool) -> dict[str, Train
         return parse_sweep(text, config)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--sweep") from error
-
-
-def _print_sweep(folder: Path, names: list[str]) -> None:
-    from pixelpainter.train.sweep import save_rows, sweep_rows, text_table
-
-    rows = sweep_rows(folder, names)
-    typer.echo(text_table(rows))
-    print_note(f"The table is in {save_rows(rows, folder)}.")
 
 
 def _parse_mix(items: list[str]) -> dict[str, float]:
@@ -328,8 +305,10 @@ def _device_in_words(torch: Any, device: torch.device) -> str:
 
 def _run_folder(folder: Path, fresh: bool) -> Path:
     """Return the folder, or with ``fresh`` the first of folder, folder-2, folder-3 ... that holds no run."""
+    from pixelpainter.train.checkpoint import has_checkpoints
+
     number, candidate = 1, folder
-    while fresh and any(candidate.glob("step_*.pt")):
+    while fresh and has_checkpoints(candidate):
         number += 1
-        candidate = folder.with_name(f"{folder.name}-{number}")
+        candidate = (folder if folder.name else folder.resolve()).with_name(f"{folder.resolve().name}-{number}")
     return candidate

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import pickle
 import re
 import shutil
-import tempfile
 import warnings
 import zipfile
 from dataclasses import dataclass
@@ -15,7 +13,8 @@ from typing import Any
 
 import torch
 
-from pixelpainter.errors import TrainingError
+from pixelpainter.atomic import new_file
+from pixelpainter.errors import TrainingError, first_line
 from pixelpainter.train.config import TrainConfig
 
 FORMAT = 1
@@ -30,6 +29,7 @@ class Checkpoint:
     Attributes:
         config: the run's configuration.
         manifest: SHA-256 of the training pictures' names and contents.
+        validation: the same of the validation pictures; empty without them, or where it is not known.
         command: the command line that made it.
         step: steps done.
         samples: training samples seen by these weights, earlier runs they started from included.
@@ -45,6 +45,7 @@ class Checkpoint:
     samples: int
     metrics: dict[str, float]
     states: dict[str, dict[str, Any] | None]
+    validation: str = ""
 
     @property
     def inference_weights(self) -> dict[str, Any]:
@@ -60,6 +61,7 @@ def save_checkpoint(checkpoint: Checkpoint, run: Path) -> Path:
         "pixelpainter_checkpoint": FORMAT,
         "config": checkpoint.config.to_json(),
         "manifest": checkpoint.manifest,
+        "validation": checkpoint.validation,
         "command": checkpoint.command,
         "step": checkpoint.step,
         "samples": checkpoint.samples,
@@ -67,28 +69,23 @@ def save_checkpoint(checkpoint: Checkpoint, run: Path) -> Path:
         "states": checkpoint.states,
     }
     path = run / f"step_{checkpoint.step:08d}.pt"
-    temporary = ""
     try:
         run.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=run, prefix=".", suffix=".part", delete=False) as file:
-            temporary = file.name
+        with new_file(path, overwrite=True) as file:
             torch.save(record, file)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
         raise TrainingError(
             f"{path}: cannot write the checkpoint ({error}); free space or choose another --run"
         ) from error
-    finally:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
     return path
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint onto the CPU. Raises TrainingError for a missing, torn or foreign file."""
     try:
+        with zipfile.ZipFile(path) as archive:  # torch looks at no checksums
+            if (damaged := archive.testzip()) is not None:
+                raise zipfile.BadZipFile(f"{damaged} in it is damaged")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of foreign files, which are refused below
             record = torch.load(path, map_location="cpu", weights_only=True)
@@ -99,6 +96,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         return Checkpoint(
             config=TrainConfig.from_json(record["config"]),
             manifest=record["manifest"],
+            validation=record.get("validation", ""),
             command=record["command"],
             step=record["step"],
             samples=record["samples"],
@@ -107,11 +105,12 @@ def load_checkpoint(path: Path) -> Checkpoint:
         )
     except FileNotFoundError as error:
         raise TrainingError(f"{path}: no such checkpoint") from error
-    except (OSError, RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile, EOFError) as error:
-        reason = str(error).partition("\n")[0]
-        raise TrainingError(f"{path}: not a readable checkpoint, torn or foreign ({reason})") from error
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise TrainingError(f"{path}: not a checkpoint of PixelPainter ({error!r})") from error
+    except (OSError, zipfile.BadZipFile, EOFError) as error:
+        raise TrainingError(f"{path}: not a readable checkpoint, torn or foreign ({first_line(error)})") from error
+    except TrainingError:
+        raise
+    except Exception as error:  # torch says what it finds in files of others in many ways
+        raise TrainingError(f"{path}: not a checkpoint of PixelPainter ({type(error).__name__})") from error
 
 
 def checkpoints(run: Path) -> list[Path]:
@@ -120,7 +119,7 @@ def checkpoints(run: Path) -> list[Path]:
 
 
 def find_checkpoint(path: Path) -> tuple[Checkpoint, list[str]]:
-    """Load a checkpoint file, or the newest readable one of a run folder.
+    """Load a checkpoint file, or the newest readable one of a run folder; the best one where no other can be read.
 
     Returns:
         The checkpoint, and a message for each newer file that could not be read.
@@ -131,12 +130,18 @@ def find_checkpoint(path: Path) -> tuple[Checkpoint, list[str]]:
     if not path.is_dir():
         return load_checkpoint(path), []
     messages: list[str] = []
-    for file in reversed(checkpoints(path)):
+    best = path / BEST
+    for file in [*reversed(checkpoints(path)), *([best] if best.exists() else [])]:
         try:
             return load_checkpoint(file), messages
         except TrainingError as error:
-            messages.append(f"{error}; trying the one before")
-    raise TrainingError("; ".join([*messages, f"{path}: no readable checkpoint in this folder"]))
+            messages.append(f"{error}; trying another")
+    raise TrainingError("; ".join([*messages, f"{path}: no readable checkpoint in this folder; name that of a run"]))
+
+
+def has_checkpoints(run: Path) -> bool:
+    """Tell whether a folder holds checkpoints, readable or not."""
+    return bool(checkpoints(run)) or (run / BEST).exists()
 
 
 def mark_best(path: Path) -> None:
@@ -150,7 +155,8 @@ def mark_best(path: Path) -> None:
     temporary.replace(path.with_name(BEST))
 
 
-def keep_newest(run: Path, count: int) -> None:
-    """Delete all but the newest ``count`` checkpoints of a run."""
-    for path in checkpoints(run)[:-count]:
+def keep_newest(run: Path, count: int, step: int) -> None:
+    """Delete all but the newest ``count`` checkpoints of a run up to a step; what claims to be later is not its own."""
+    own = [path for path in checkpoints(run) if path.name <= f"step_{step:08d}.pt"]
+    for path in own[:-count]:
         path.unlink(missing_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -106,19 +107,18 @@ class TrainConfig:
             raise TrainingError(f"--critics is {self.critics}, it must be a number from 1 to {MAX_CRITICS}")
         if self.seed not in SEEDS:
             raise TrainingError(f"--seed is {self.seed}, it must be a number of 64 bits")
-        self._settle_sides()
-
-    def _settle_sides(self) -> None:
-        """Fill in load_size, and check it and size. Raises TrainingError."""
-        multiple = MULTIPLE_OF[self.system]
-        if self.size % multiple:
-            raise TrainingError(f"--size {self.size}: {self.system} works at multiples of {multiple}")
         if not self.load_size:
             object.__setattr__(self, "load_size", round(self.size * SCALE_OF_JITTER))
         if self.load_size < self.size:
             raise TrainingError(f"--load-size {self.load_size} is smaller than --size {self.size}")
         if self.load_size > LARGEST_SIDE:
             raise TrainingError(f"pictures are trained on at up to {LARGEST_SIDE} pixels, not at {self.load_size}")
+
+    def check_size(self) -> None:
+        """Raise TrainingError if the system's network cannot work at this size."""
+        multiple = MULTIPLE_OF[self.system]
+        if self.size % multiple:
+            raise TrainingError(f"--size {self.size}: {self.system} works at multiples of {multiple}")
 
     def to_json(self) -> str:
         """Return the configuration as JSON."""
@@ -137,7 +137,7 @@ class TrainConfig:
             if name == unused:
                 continue
             if name == "mix":
-                options += [f"--mix {source}={weight}" for source, weight in value.items()]
+                options += [f"--mix {shlex.quote(f'{source}={weight}')}" for source, weight in value.items()]
             elif isinstance(value, bool):
                 options.append(_option(name) if value else _option(f"no_{name}"))
             else:

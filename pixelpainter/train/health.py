@@ -29,7 +29,8 @@ class Health:
         if broken:
             raise TrainingError(
                 f"loss {', '.join(broken)} is no longer a number at step {step}; "
-                "start again with a lower --learning-rate, from the last checkpoint with --init and another --run"
+                "start again in another --run with a lower --learning-rate; "
+                "--init takes the networks of an earlier checkpoint, if there is one"
             )
         of_critic = [value for name, value in losses.items() if name.startswith("critic_")]
         if not of_critic or sum(of_critic) >= WON:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import tempfile
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from pixelpainter.atomic import new_file
 from pixelpainter.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Journal:
             return
         path = self._folder / f"{table}.csv"
         writer = self._open()
-        new = not path.exists()
+        new = not path.exists() or not path.stat().st_size
         with path.open("a", newline="", encoding="utf-8") as stream:
             rows = csv.writer(stream)
             if new:
@@ -80,9 +81,7 @@ def _strike_out(path: Path, step: int) -> None:
     kept = [row for row in whole if int(row[0]) <= step]
     if len(kept) == len(rows) - 1:
         return
-    with tempfile.NamedTemporaryFile(
-        "w", dir=path.parent, prefix=".", suffix=".part", newline="", encoding="utf-8", delete=False
-    ) as file:
-        csv.writer(file).writerows([*rows[:1], *kept])
-    Path(file.name).chmod(0o644)
-    Path(file.name).replace(path)
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([*rows[:1], *kept])
+    with new_file(path, overwrite=True) as file:
+        file.write(text.getvalue().encode())

@@ -66,7 +66,8 @@ class State:
             if network is not None and not all(bool(value.isfinite().all()) for value in network.parameters()):
                 raise TrainingError(
                     f"a weight of the {name} is no longer a number at step {self.step}; "
-                    "start again with a lower --learning-rate, from the last checkpoint with --init and another --run"
+                    "start again in another --run with a lower --learning-rate; "
+                    "--init takes the networks of an earlier checkpoint, if there is one"
                 )
 
     def load(self, states: dict[str, dict[str, Any] | None], step: int) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import math
-import tempfile
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from statistics import fmean
 
 import torch
 
+from pixelpainter.atomic import clean_leftovers, only_here
 from pixelpainter.card import ModelCard
 from pixelpainter.errors import TrainingError
 from pixelpainter.systems import SYSTEMS
@@ -23,6 +25,7 @@ from pixelpainter.train.checkpoint import (
     BEST,
     Checkpoint,
     find_checkpoint,
+    has_checkpoints,
     keep_newest,
     load_checkpoint,
     mark_best,
@@ -41,6 +44,7 @@ from pixelpainter.train.sources import mix_weights
 from pixelpainter.train.start import start_from
 from pixelpainter.train.validate import evenly, save_grid, validate
 
+OPTIONS_FREE = ("--keep ", "--checkpoint-every ")  # may change while a run goes on: they decide nothing it learns
 LOG_EVERY = 20  # steps between log lines: reading losses waits for the device
 VALIDATION_PICTURES = 64  # a sample of the validation set at each checkpoint, so that measuring stays short
 
@@ -99,7 +103,9 @@ class Run:
         self.config, self.folder, self.device = config, folder, device
         self.processes = processes
         self.manifest = training.manifest
+        self.validation_manifest = "" if validation is None else validation.manifest
         self.card: ModelCard = dataclasses.replace(SYSTEMS[config.system].card, size=config.size)
+        config.check_size()
         if config.batch_size % processes.count:
             raise TrainingError(f"--batch-size {config.batch_size} cannot be shared by {processes.count} processes")
         if config.lambda_perceptual:
@@ -116,6 +122,7 @@ class Run:
         self._steps_between = max(round(steps_between), 1)
         self._command = command
         self._earlier_samples = 0
+        self._best: float | None = None  # score of the best checkpoint, once one was looked for
         self.stop_requested = False  # set by a signal handler: the run saves after the step under way, and ends
         self.on_step: Callable[[int], object] = lambda step: None  # called with the steps done, after each of them
         self.messages: list[str] = []
@@ -123,16 +130,18 @@ class Run:
             self.state = make_state(config, device, processes)
         self._continue_or_start(init)
         if processes.rank == 0:
-            _check_writable(folder)
+            with _write_errors(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+                clean_leftovers([folder])
         if pays_compiling(device, self.total_steps - self.state.step) if compiled is None else compiled:
             networks = (self.state.generator, self.state.critic)
             compile_networks((each for each in networks if each is not None), must=compiled is not None)
 
     def _continue_or_start(self, init: Path | None) -> None:
-        if any(self.folder.glob("step_*.pt")):
+        if has_checkpoints(self.folder):
             stored, messages = find_checkpoint(self.folder)
             self.messages += messages
-            different = self.config.differences(stored.config)
+            different = [each for each in self.config.differences(stored.config) if not each.startswith(OPTIONS_FREE)]
             if stored.manifest != self.manifest:
                 different.append("the training pictures")
             if different:
@@ -144,6 +153,8 @@ class Run:
             self._command = stored.command
             self._earlier_samples = stored.samples - stored.step * self.config.batch_size
             self.messages.append(f"continues {self.folder} at step {stored.step} of {self.total_steps}")
+            if stored.validation and stored.validation != self.validation_manifest:
+                self.messages.append(f"validates on other pictures than before: {BEST} is chosen anew")
         elif init is not None:
             start = start_from(init, self.state, self.config, self._batch_of_all)
             self.messages += start.messages
@@ -157,11 +168,8 @@ class Run:
             TrainingError: a loss is no longer a number, the critic has collapsed, memory is not enough, or the run
                 folder cannot be written.
         """
-        try:
-            with memory_in_words(self.config):
-                yield from self._train()
-        except OSError as error:
-            raise _write_error(self.folder, error) from error
+        with _write_errors(self.folder), memory_in_words(self.config), self._alone():
+            yield from self._train()
 
     def _train(self) -> Iterator[Progress]:
         journal, health = Journal(self.folder, self.state.step), Health()
@@ -181,15 +189,17 @@ class Run:
                 health.check(losses, record.step)
                 images_per_s = steps * self.config.batch_size / max(seconds, 1e-9)
                 progress = Progress(record.step, self.total_steps, losses, images_per_s)
-                if due:
-                    path, figures = self.save() if self.processes.rank == 0 else (None, {})
-                    self.processes.wait()
-                    progress = dataclasses.replace(progress, checkpoint=path, metrics=figures)
                 if self.processes.rank == 0:
-                    journal.write("losses", progress.step, {**losses, "images_per_s": images_per_s})
-                    journal.write("metrics", progress.step, progress.metrics)
-                    if progress.metrics:
-                        journal.show("samples", progress.step, self._grid(progress.step))
+                    # Written down before the checkpoint: what a kill separates from it comes again, and is struck out.
+                    journal.write("losses", record.step, {**losses, "images_per_s": images_per_s})
+                    if due:
+                        figures = self.measure()
+                        journal.write("metrics", record.step, figures)
+                        if figures:
+                            journal.show("samples", record.step, self._grid(record.step))
+                        progress = dataclasses.replace(progress, checkpoint=self.save(figures), metrics=figures)
+                if due:
+                    self.processes.wait()
                 yield progress
                 if stopping:
                     return
@@ -204,12 +214,19 @@ class Run:
         rank = self.processes.rank
         return self._batches.training(self._sampler(step)[rank :: self.processes.count], step, rank)
 
+    def _alone(self) -> contextlib.AbstractContextManager[None]:
+        """Keep other runs out of the folder. Raises TrainingError while one is at work there."""
+        busy = TrainingError(f"{self.folder}: another training is at work in this folder; choose another --run")
+        return only_here(self.folder, busy) if self.processes.rank == 0 else contextlib.nullcontext()
+
     def _best_score(self) -> float:
-        """Score of ``best.pt``; minus infinity without a readable one."""
+        """Score of ``best.pt``; minus infinity without a readable one that was measured on the same pictures."""
         try:
-            return score(load_checkpoint(self.folder / BEST).metrics)
+            best = load_checkpoint(self.folder / BEST)
         except TrainingError:
             return -math.inf
+        same = best.validation in ("", self.validation_manifest)
+        return score(best.metrics) if same and best.metrics else -math.inf
 
     def best_in_words(self) -> str:
         """Say in a sentence which checkpoint is the best one, and what at; nothing where none was measured."""
@@ -224,21 +241,24 @@ class Run:
         """Return the file of a checkpoint's sample grid."""
         return self.folder / f"samples_{step:08d}.png"
 
-    def save(self) -> tuple[Path, dict[str, float]]:
-        """Validate, write a checkpoint and a sample grid, drop old checkpoints; return the file and the figures."""
-        figures: dict[str, float] = {}
+    def measure(self) -> dict[str, float]:
+        """Validate and write a sample grid; return the figures, none where there is nothing to validate on."""
         self.state.check_numbers()
-        generator = self.state.inference_generator
-        self.folder.mkdir(parents=True, exist_ok=True)
-        if self._validation is not None:
-            # Batches of other sizes than in training are not worth compiling for.
-            with torch.compiler.set_stance("force_eager"):
-                figures = validate(generator, self._validation, self.card, self._validation_pictures)
-                grid = self._grid(self.state.step)
-                save_grid(generator, self._validation, self.card, self._validation_pictures, grid)
+        if self._validation is None:
+            return {}
+        generator, grid = self.state.inference_generator, self._grid(self.state.step)
+        # Batches of other sizes than in training are not worth compiling for.
+        with torch.compiler.set_stance("force_eager"):
+            figures = validate(generator, self._validation, self.card, self._validation_pictures)
+            save_grid(generator, self._validation, self.card, self._validation_pictures, grid)
+        return figures
+
+    def save(self, figures: dict[str, float]) -> Path:
+        """Write a checkpoint, name the best one, drop old ones; return the file."""
         checkpoint = Checkpoint(
             config=self.config,
             manifest=self.manifest,
+            validation=self.validation_manifest,
             command=self._command,
             step=self.state.step,
             samples=self._earlier_samples + self.state.step * self.config.batch_size,
@@ -246,10 +266,13 @@ class Run:
             states=self.state.state_dicts(),
         )
         path = save_checkpoint(checkpoint, self.folder)
-        if figures and score(figures) > self._best_score():
+        if self._best is None:
+            self._best = self._best_score()
+        if figures and score(figures) > self._best:
+            self._best = score(figures)
             mark_best(path)
-        keep_newest(self.folder, self.config.keep)
-        return path, figures
+        keep_newest(self.folder, self.config.keep, self.state.step)
+        return path
 
 
 def score(figures: dict[str, float]) -> float:
@@ -259,17 +282,20 @@ def score(figures: dict[str, float]) -> float:
     )
 
 
-def _check_writable(folder: Path) -> None:
-    """Raise TrainingError if nothing can be written into a run's folder; make the folder if need be.
+def check_place(folder: Path) -> None:
+    """Raise TrainingError if a run's folder cannot be made or written; nothing is made yet."""
+    nearest = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+    if not nearest.is_dir():
+        raise _write_error(folder, NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)))
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise _write_error(folder, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
 
-    What a killed run was just writing goes: it would take up the room of a checkpoint for ever.
-    """
+
+@contextlib.contextmanager
+def _write_errors(folder: Path) -> Iterator[None]:
+    """Turn what the system says about a run's folder into a TrainingError."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for part in folder.glob(".*.part"):
-            part.unlink(missing_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        yield
     except OSError as error:
         raise _write_error(folder, error) from error
 

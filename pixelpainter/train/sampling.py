@@ -40,12 +40,14 @@ class Sampler:
         return [int(self._order(position // self._count)[position % self._count]) for position in positions]
 
     def _order(self, epoch: int) -> Tensor:
-        if epoch not in self._orders:
-            random = step_generator(self._seed, epoch, "order")
-            self._orders = {key: value for key, value in self._orders.items() if key == epoch - 1}
-            if self._weights is None:
-                self._orders[epoch] = torch.randperm(self._count, generator=random)
-            else:
-                draws = torch.multinomial(self._weights, self._count, replacement=True, generator=random)
-                self._orders[epoch] = draws
-        return self._orders[epoch]
+        known = self._orders
+        if epoch in known:
+            return known[epoch]
+        random = step_generator(self._seed, epoch, "order")
+        if self._weights is None:
+            order = torch.randperm(self._count, generator=random)
+        else:
+            order = torch.multinomial(self._weights, self._count, replacement=True, generator=random)
+        # Assigned as a whole: several threads make batches. The epoch before is kept, a step may end it.
+        self._orders = {epoch: order} | {key: value for key, value in known.items() if key == epoch - 1}
+        return order

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -13,6 +13,7 @@ from pixelpainter.errors import TrainingError
 from pixelpainter.train.config import TrainConfig
 
 TABLE = "sweep.csv"
+FAILED = "failed"  # stands for the step
 DIGITS = 3
 # Other pictures would be decoded for these, or they are no single value.
 _FIXED = ("system", "size", "load_size", "line_styles", "mix")
@@ -45,9 +46,8 @@ def parse_sweep(text: str, config: TrainConfig) -> dict[str, TrainConfig]:
         value = _read(word.strip(), kind)
         if value is None:
             raise ValueError(f"{word.strip()!r} is no value of {name}, whose value now is {getattr(config, name)}")
-        configs[f"{name}={value:g}" if kind is float else f"{name}={value}"] = dataclasses.replace(
-            config, **{name: value}
-        )
+        short = f"{value:g}" if kind is float and float(f"{value:g}") == value else str(value)
+        configs[f"{name}={short}"] = dataclasses.replace(config, **{name: value})
     return configs
 
 
@@ -63,26 +63,30 @@ def _read(word: str, kind: Any) -> Any:
         return None
 
 
-def sweep_rows(folder: Path, names: Iterable[str]) -> list[dict[str, str]]:
+def sweep_rows(folder: Path, names: Iterable[str], failed: Mapping[str, str]) -> list[dict[str, str]]:
     """Return what each run ended with: step, figures of the validation (or losses, without one).
 
     Args:
         folder: that the runs lie in.
         names: of the runs.
+        failed: why those runs failed that did; their figures are none of a whole run, and left out.
 
     Raises:
-        TrainingError: a run has left no table.
+        TrainingError: another run has left no table.
     """
     rows = []
     for name in names:
+        if name in failed:
+            rows.append({"run": name, "step": FAILED, "error": failed[name]})
+            continue
         table = next(
             (folder / name / file for file in ("metrics.csv", "losses.csv") if (folder / name / file).exists()), None
         )
         if table is None:
             raise TrainingError(f"{folder / name}: there are no figures of this run; train it again with --fresh")
         with table.open(newline="", encoding="utf-8") as stream:
-            last = list(csv.DictReader(stream))[-1]
-        rows.append({"run": name, **last})
+            last = list(csv.DictReader(stream))[-1:]
+        rows.append({"run": name, **(last[0] if last else {})})
     return rows
 
 
@@ -104,7 +108,9 @@ def text_table(rows: list[dict[str, str]]) -> str:
     heads = [row["run"].partition("=")[2] for row in rows]
     lines = [(rows[0]["run"].partition("=")[0], heads)]
     lines += [
-        (name.replace("_", " "), [_rounded(name, row.get(name, "")) for row in rows]) for name in _columns(rows)[1:]
+        (name.replace("_", " "), [_rounded(name, row.get(name, "")) for row in rows])
+        for name in _columns(rows)[1:]
+        if name != "error"
     ]
     first = max(len(name) for name, _ in lines)
     width = max(8, *(len(cell) + 2 for _, cells in lines for cell in cells))
