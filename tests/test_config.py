@@ -73,6 +73,7 @@ def test_pictures_have_a_largest_side():
         ("lambda_gradient", -0.5),
         ("lambda_perceptual", -0.5),
         ("line_styles", -1),
+        ("line_styles", 5),
         ("critics", 0),
         ("critics", 4),
         ("beta1", 1.0),
@@ -116,7 +117,7 @@ def test_differences_name_the_option_and_both_values():
     for field in dataclasses.fields(TrainConfig):
         changed = {"system": "pix2pix-hints", "schedule": "cosine", "adversarial": "hinge", "mix": {"a": 2.0}}
         changed |= {"critics": 2, "attention": True}
-        changed |= {"size": 512, "load_size": 572}
+        changed |= {"size": 512, "load_size": 572, "line_styles": 2}
         value = changed.get(field.name, 0.125 if field.type == "float" else 270)
         fixed = {"size": {"load_size": 572}, "samples": {"epochs": 0}}.get(field.name, {})
         other = dataclasses.replace(one, **{field.name: value}, **fixed)

@@ -73,6 +73,15 @@ def test_no_network(monkeypatch):
         perceptual.load_features(CPU)
 
 
+@pytest.mark.parametrize("content", [b"torn", b"\x80\x02torn", b"PK\x03\x04torn"])
+def test_a_damaged_file_in_the_cache_is_named(published, tmp_path, content):
+    perceptual.load_features(CPU)
+    (tmp_path / "torch" / "hub" / "checkpoints" / published.name).write_bytes(content)
+    perceptual.load_features.cache_clear()
+    with pytest.raises(TrainingError, match=rf"{published.name}: damaged, or not the weights of VGG-16; delete it"):
+        perceptual.load_features(CPU)
+
+
 def test_a_file_that_is_not_the_published_one(published):
     published.write_bytes(b"something else")
     with pytest.raises(TrainingError, match=r"cannot be had .*invalid hash"):

@@ -72,6 +72,16 @@ def test_progress_of_many_large_grids_stays_small(tmp_path, monkeypatch):
     assert middles.tolist() == [0, 1, 4, 8, 12, 16, 20, 255]
 
 
+def test_torn_grids_are_left_out(tmp_path):
+    whole = tmp_path / "samples_00000001.png"
+    Image.effect_noise((30, 10), 50).convert("RGB").save(whole)
+    torn = [tmp_path / f"samples_0000000{step}.png" for step in (2, 3)]
+    torn[0].write_bytes(whole.read_bytes()[:200])
+    torn[1].write_bytes(b"")
+    assert draw_progress([whole, *torn], 10) is not None
+    assert draw_progress(torn, 10) is None
+
+
 def test_grids_of_another_validation_are_left_out(tmp_path):
     write_grid(tmp_path, 10, 40, rows=2)
     write_grid(tmp_path, 20, 80)

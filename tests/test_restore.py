@@ -132,6 +132,14 @@ def test_weights_of_another_network(tmp_path):
         restore(make_generator(CONFIGS["hints, attention"]), weights)
 
 
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_no_part_of_a_network_is_dropped(tmp_path, precision):
+    config = CONFIGS["hints, attention"]
+    _, weights = read_export(exported(trained_network(config), config, precision, tmp_path / "net.onnx"))
+    with pytest.raises(ValueError, match=r"it has attention.out.bias, which this network has not"):
+        restore(make_generator(CONFIGS["hints"]), weights)
+
+
 def test_files_that_are_no_export(tmp_path):
     torn = tmp_path / "torn.onnx"
     torn.write_bytes(BUNDLED_MODEL.read_bytes()[:5000])

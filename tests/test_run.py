@@ -291,12 +291,17 @@ def test_init_brings_a_critic_where_there_is_one(tmp_path, training):
     stored = load_checkpoint(checkpoints(tmp_path / "one")[-1])
     run = start(tmp_path / "two", training, with_critic, init=tmp_path / "one")
     assert_same_weights(stored.states["critic"], run.state.critic.state_dict())
+    several = dataclasses.replace(with_critic, critics=2)
+    run = start(tmp_path / "two", training, several, init=tmp_path / "one")
+    assert run.messages[0].endswith("step 2, with a new critic: its own is another network")
+    assert_same_weights(stored.states["ema"], run.state.generator.state_dict())
 
 
-def test_init_of_another_width_is_refused(tmp_path, training):
+def test_init_of_another_network_is_refused(tmp_path, training):
     list(start(tmp_path / "one", training))
-    with pytest.raises(TrainingError, match=r"--init .*one: its networks do not fit this system and width"):
-        start(tmp_path / "two", training, dataclasses.replace(CONFIG, width=8), init=tmp_path / "one")
+    for change, words in (({"width": 8}, r"--width 8 \(was 4\)"), ({"attention": True}, r"--attention True \(was F")):
+        with pytest.raises(TrainingError, match=rf"--init .*one: its network is another one than this .* \({words}"):
+            start(tmp_path / "two", training, dataclasses.replace(CONFIG, **change), init=tmp_path / "one")
     with pytest.raises(TrainingError, match="nothing: no such checkpoint"):
         start(tmp_path / "two", training, init=tmp_path / "nothing")
 
@@ -321,7 +326,7 @@ def test_init_from_an_exported_model(tmp_path, training):
     assert final.samples == stored.samples + run.total_steps * with_critic.batch_size
     with pytest.raises(TrainingError, match=r"one.onnx: this is a model of pix2pix-hints; add --system pix2pix-hints"):
         start(tmp_path / "three", training, plain_config(), init=file)
-    with pytest.raises(TrainingError, match=r"one.onnx: its networks do not fit this system and width \(encoder.0"):
+    with pytest.raises(TrainingError, match=r"one.onnx: its network is another one .*\(encoder.0.*--width"):
         start(tmp_path / "three", training, dataclasses.replace(CONFIG, width=8), init=file)
 
 

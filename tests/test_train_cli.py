@@ -296,7 +296,7 @@ def test_init_from_models_by_name(command, no_decoding, tmp_path, monkeypatch):
         assert f"starts from {BUNDLED_MODEL}" in done.err
     done = command("train", *options, "--run", "other", "--width", 8, "--init", "bundled")
     assert done.status == 1
-    assert "do not fit this system and width (encoder.0.weight is (32, 5, 4, 4)" in done.err
+    assert "is another one than this run's (encoder.0.weight is (32, 5, 4, 4)" in done.err
     done = command("train", *options, "--run", "other", "--init", "model.onnx")
     assert done.status == 1
     assert "no such model: model.onnx: there is no such model file" in done.err

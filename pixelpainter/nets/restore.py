@@ -19,6 +19,7 @@ from pixelpainter.nets.deploy import SUBPIXEL_TAPS, deployed
 from pixelpainter.nets.hint_unet import ResizeConv
 
 LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, ResizeConv)
+OF_LAYERS = ("weight", "bias")  # ends of the names of their parameters
 # From the 3 taps of a `ResizeConv` to the 4 of the equal transposed convolution, in each direction.
 WIDENED = torch.tensor([[1.0, 0.0, 0.0], [1.0, 1.0, 0.0], [0.0, 1.0, 1.0], [0.0, 0.0, 1.0]])
 
@@ -59,14 +60,20 @@ def restore(generator: nn.Module, weights: Mapping[str, Tensor]) -> None:
     Raises:
         ValueError: they are of another network.
     """
+    used: set[str] = set()
+
+    def take(name: str, like: Tensor) -> Tensor:
+        used.add(name)
+        return _parameter(weights, name, like)
+
     deployed_layers = ((name, each) for name, each in deployed(generator).named_modules() if isinstance(each, LAYERS))
     bias: Tensor | None = None
     with torch.no_grad():
         for layer in generator.modules():
             if isinstance(layer, LAYERS):
                 name, exported = next(deployed_layers)
-                kernel = _parameter(weights, f"{name}.weight", exported.weight)
-                bias = None if exported.bias is None else _parameter(weights, f"{name}.bias", exported.bias)
+                kernel = take(f"{name}.weight", exported.weight)
+                bias = None if exported.bias is None else take(f"{name}.bias", exported.bias)
                 if bias is not None and isinstance(layer, nn.ConvTranspose2d | ResizeConv):
                     bias = bias[::4]  # the four phases have one
                 layer.weight.copy_(_kernel_of(layer, kernel))
@@ -79,8 +86,11 @@ def restore(generator: nn.Module, weights: Mapping[str, Tensor]) -> None:
                 layer.weight.fill_(1.0)
                 layer.bias.copy_(bias)
         for name, parameter in generator.named_parameters():
-            if name.rpartition(".")[2] not in ("weight", "bias"):
-                parameter.copy_(_parameter(weights, name, parameter))
+            if name.rpartition(".")[2] not in OF_LAYERS:
+                parameter.copy_(take(name, parameter))
+    left = sorted(name for name in weights.keys() - used if name.rpartition(".")[2] in OF_LAYERS)
+    if left:
+        raise ValueError(f"it has {left[0]}, which this network has not")
 
 
 def settle_norms(generator: nn.Module, forward: Callable[[], object]) -> None:

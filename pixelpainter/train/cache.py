@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelpainter.errors import DataError
+from pixelpainter.train.config import LINE_STYLES
 from pixelpainter.train.pairs import Pair, data_manifest
 from pixelpainter.train.sample import PALETTE_COLORS, make_samples
 
@@ -55,7 +56,7 @@ def build_cache(
     side: int,
     folder: Path,
     *,
-    variants: int = 4,
+    variants: int = LINE_STYLES,
     strict: bool = False,
     progress: Callable[[int, int], None] | None = None,
     workers: int | None = None,

@@ -15,6 +15,7 @@ from pixelpainter.errors import TrainingError
 
 PresetName = Literal["pixelpainter", "sketch2paint", "mun", "bundled-128", "bundled-256", "character"]
 
+LINE_STYLES = 4  # drawings of each picture in the cache
 MAX_CRITICS = 3  # the fourth would see a picture of 128 pixels as 16, which is smaller than its patches allow
 # What the networks halve: a training picture's side is a multiple of this.
 MULTIPLE_OF: dict[SystemName, int] = {"pix2pix": 256, "pix2pix-hints": 128}
@@ -105,6 +106,8 @@ class TrainConfig:
                 raise TrainingError(f"{_option(name)} is {getattr(self, name)}, it must be a number not below 0")
         if not 1 <= self.critics <= MAX_CRITICS:
             raise TrainingError(f"--critics is {self.critics}, it must be a number from 1 to {MAX_CRITICS}")
+        if self.line_styles > LINE_STYLES:
+            raise TrainingError(f"--line-styles is {self.line_styles}, it must be a number from 0 to {LINE_STYLES}")
         if self.seed not in SEEDS:
             raise TrainingError(f"--seed is {self.seed}, it must be a number of 64 bits")
         if not self.load_size:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import http.client
 import sys
 from pathlib import Path
-from urllib.error import URLError
 
 import torch
 
@@ -26,7 +24,7 @@ def load_features(device: torch.device) -> VGGFeatures:
     Raises:
         TrainingError: the weights cannot be had.
     """
-    place = Path(torch.hub.get_dir()) / "checkpoints"
+    file = Path(torch.hub.get_dir()) / "checkpoints" / WEIGHTS.rpartition("/")[2]
     try:
         with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
             weights = torch.hub.load_state_dict_from_url(
@@ -35,10 +33,12 @@ def load_features(device: torch.device) -> VGGFeatures:
         kept = {name: value for name, value in weights.items() if name in VGGFeatures(1).state_dict()}
         features = VGGFeatures(kept["features.0.weight"].shape[0])
         features.load_state_dict(kept)
-    except (URLError, OSError, http.client.HTTPException, RuntimeError, KeyError, AttributeError, EOFError) as error:
+    except Exception as error:  # of networks, disks and, in many ways, files that are damaged or something else
+        if file.exists():
+            raise TrainingError(f"{file}: damaged, or not the weights of VGG-16; delete it, and try again") from error
         reason = str(getattr(error, "reason", error)).partition("\n")[0]
         raise TrainingError(
             f"--lambda-perceptual needs the weights of VGG-16 ({SIZE}), and they cannot be had from {WEIGHTS} "
-            f"({reason}); put the file into {place}, or train without this option"
+            f"({reason}); put the file into {file.parent}, or train without this option"
         ) from error
     return features.to(device=device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload,no-any-return]

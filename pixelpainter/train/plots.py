@@ -81,15 +81,15 @@ def draw_progress(grids: Sequence[Path], side: int) -> Image.Image | None:
     """Return some pictures of the validation: drawing, the network's answer at several steps, truth.
 
     Args:
-        grids: samples_STEP.png, oldest first; grids of another size than the last are left out.
+        grids: samples_STEP.png, oldest first; torn ones and those of another size than the last are left out.
         side: side of their cells. Columns: drawing, answer, further answers, truth.
 
     Returns:
-        The picture, or None without grids.
+        The picture, or None without whole grids.
     """
-    if not grids:
+    opened = [(path, grid) for path in grids if (grid := _read_grid(path)) is not None]
+    if not opened:
         return None
-    opened = [(path, Image.open(path).convert("RGB")) for path in grids]
     last = opened[-1][1]
     fitting = [(path, grid) for path, grid in opened if grid.size == last.size]
     shown = [fitting[index] for index in evenly(len(fitting), STEPS_SHOWN)]
@@ -106,6 +106,15 @@ def draw_progress(grids: Sequence[Path], side: int) -> Image.Image | None:
             part = grid.crop((left, row * side, left + side, (row + 1) * side))
             sheet.paste(part.resize((cell, cell)), (column * cell, LABEL + row * cell))
     return sheet
+
+
+def _read_grid(file: Path) -> Image.Image | None:
+    """Return a sample grid, or None where it is torn or something else."""
+    try:
+        with Image.open(file) as image:
+            return image.convert("RGB")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return None
 
 
 def _plot_losses(curves: Curves) -> Figure:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from pixelpainter.train.config import TrainConfig
 from pixelpainter.train.loop import State
 from pixelpainter.train.objectives import Batch
 
+OF_GENERATORS = ("--system ", "--width ", "--attention ")  # options that decide what network it is
 SETTLING_BATCHES = 16  # to measure what the norms of an exported model are fed
 
 
@@ -68,13 +69,21 @@ def start_from(origin: Path, state: State, config: TrainConfig, make_batch: Call
     stored, messages = find_checkpoint(origin)
     try:
         state.generator.load_state_dict(stored.inference_weights)
-        critic = stored.states.get("critic")
-        if state.critic is not None and critic is not None:
-            state.critic.load_state_dict(critic)
     except RuntimeError as error:
-        raise _misfit(origin, error) from error
+        other = [each for each in config.differences(stored.config) if each.startswith(OF_GENERATORS)]
+        raise _misfit(origin, ", ".join(other) or first_line(error)) from error
     message = f"starts from {origin}, step {stored.step}"
+    critic = stored.states.get("critic")
+    if state.critic is not None and critic is not None:
+        if _shapes(critic) == _shapes(state.critic.state_dict()):
+            state.critic.load_state_dict(critic)
+        else:
+            message += ", with a new critic: its own is another network"
     return Start(samples=stored.samples, command=stored.command, messages=[*messages, message])
+
+
+def _shapes(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in weights.items()}
 
 
 def _start_from_export(file: Path, state: State, config: TrainConfig, make_batch: Callable[[int], Batch]) -> Start:
@@ -85,7 +94,7 @@ def _start_from_export(file: Path, state: State, config: TrainConfig, make_batch
     try:
         restore(generator, weights)
     except ValueError as error:
-        raise _misfit(file, error) from error
+        raise _misfit(file, f"{error}; give the --width and --attention that it was trained with") from error
     generator.to(next(state.generator.parameters()).device)
 
     def forward() -> None:
@@ -97,8 +106,8 @@ def _start_from_export(file: Path, state: State, config: TrainConfig, make_batch
     return Start(samples=card.samples_seen, command=card.command, messages=[f"starts from {file}"])
 
 
-def _misfit(origin: Path, error: Exception) -> TrainingError:
-    return TrainingError(f"--init {origin}: its networks do not fit this system and width ({first_line(error)})")
+def _misfit(origin: Path, reason: str) -> TrainingError:
+    return TrainingError(f"--init {origin}: its network is another one than this run's ({reason})")
 
 
 def load_generator(path: Path) -> tuple[torch.nn.Module, Checkpoint, list[str]]:
