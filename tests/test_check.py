@@ -8,7 +8,6 @@ import pytest
 from PIL import Image
 
 from pixelpainter.errors import DataError
-from pixelpainter.train import check
 from pixelpainter.train.check import KINDS, check_data
 from pixelpainter.train.synthetic import draw_pair, write_synthetic
 
@@ -134,7 +133,7 @@ def test_a_drawing_of_a_look_alike(tmp_path, monkeypatch):
     assert [(problem.kind, problem.name) for problem in problems] == [("mismatched", name(2))]
     fit, better = re.search(r"fit (0\.\d\d) of 1; more like .*0000003\.png, (0\.\d\d)\)", problems[0].reason).groups()
     assert 0.6 < float(fit) < 0.9 < float(better)
-    monkeypatch.setattr(check, "CHUNK", 5)
+    monkeypatch.setattr("pixelpainter.train.fit.CHUNK", 5)
     assert check_data([tmp_path / "data"]).problems == problems
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,25 +18,17 @@ from pixelpainter.devices import available_cpus
 from pixelpainter.errors import DataError
 from pixelpainter.figure import figure_mask
 from pixelpainter.imaging import letterbox
-from pixelpainter.train.pairs import ASPECT_TOLERANCE, MIN_SIDE_PX, Layout, Pair, chroma, read_rgb
+from pixelpainter.train.fit import SIDE, edges, find_misfits
+from pixelpainter.train.pairs import ASPECT_TOLERANCE, MIN_SIDE_PX, Layout, Pair, TooSmallError, chroma, read_rgb
 from pixelpainter.train.sources import find_lone_drawings, find_training_data
 
 Kind = Literal["unreadable", "mis-sized", "mismatched", "blank", "duplicate", "leaked", "swapped"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 Pixels = NDArray[np.uint8]
 
-SIDE = 128  # pixels; pictures are compared at this size
 INK = 200  # a pixel of a drawing below this belongs to a line
 GRAY, COLORED = 4.0, 6.0  # mean chroma, 0-255: JPEG leaves a trace of color in gray
 LEAK_RMS = 3.0  # of 255 at 16x16: copies at half the size or as JPEG 50 differ by up to 3, different pictures by 9
-# Fit of a drawing with its picture, measured on 1,400 pairs of seven kinds: at least 0.44, mostly above 0.85; of a
-# drawing with another's picture: about 0.3, seldom above 0.6.
-LOWEST_FIT, SHARE_OF_USUAL_FIT, DOUBTFUL_FIT = 0.2, 0.5, 0.8
-# A doubtful drawing is held against all other pictures. Of 14,899 right pairs of three sets 15 are called wrong, half
-# of them versions of one drawing in other colors; of 1,200 wrong ones 3 are not found, 30 where the right picture is
-# absent.
-CLEARLY_BETTER = 0.1
-CHUNK = 1024  # drawings, and pictures, that are compared at once
 
 
 @dataclass(frozen=True)
@@ -139,8 +131,11 @@ def _look(pair: Pair) -> Look:
     try:
         color = read_rgb(pair.color)
         drawing = None if pair.lines is None else read_rgb(pair.lines)
+    except TooSmallError as error:
+        fault("mis-sized", str(error))
+        return Look(pair, tuple(problems))
     except DataError as error:
-        fault("mis-sized" if "are too few" in str(error) else "unreadable", str(error))
+        fault("unreadable", str(error))
         return Look(pair, tuple(problems))
     aspect = 0.0
     if pair.layout is not None:
@@ -162,7 +157,7 @@ def _look(pair: Pair) -> Look:
         aspect,
         hashlib.sha256(f"{color.shape}".encode() + color.tobytes()).hexdigest(),
         small.astype(np.float32).ravel(),
-        None if drawing is None or problems else np.stack([_edges(color), _edges(drawing)]),
+        None if drawing is None or problems else np.stack([edges(color), edges(drawing)]),
     )
 
 
@@ -199,23 +194,6 @@ def _looks_joined(rgb: Pixels) -> bool:
     return min(halves) < GRAY and max(halves) > COLORED
 
 
-def _edges(rgb: Pixels) -> Pixels:
-    """Return (S/2, S/2) uint8, how strong edges are."""
-    lab = cv2.cvtColor(letterbox(rgb, SIDE, 255)[0], cv2.COLOR_RGB2LAB)
-    soft = cv2.GaussianBlur(lab, (0, 0), 0.7).astype(np.float32)
-    slope = np.hypot(cv2.Sobel(soft, cv2.CV_32F, 1, 0), cv2.Sobel(soft, cv2.CV_32F, 0, 1)).max(axis=2)
-    broad = cv2.GaussianBlur(np.minimum(slope, 80), (0, 0), 1.0)  # strokes of a hand lie a pixel beside the color
-    half = cv2.resize(broad, (SIDE // 2, SIDE // 2), interpolation=cv2.INTER_AREA)
-    return np.asarray(np.rint(half), np.uint8)
-
-
-def _centered(edges: Pixels) -> NDArray[np.float32]:
-    """Return (N, S/2, S/2) uint8 edges as (N, S*S/4) float32 rows of mean 0 and length 1: their products are fits."""
-    rows = edges.reshape(len(edges), -1).astype(np.float32)
-    rows -= rows.mean(axis=1, keepdims=True)
-    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6), np.float32)
-
-
 def _of_unusual_shape(looks: Sequence[Look]) -> list[Problem]:
     """Return the joined pictures whose shape is not that of most of their root: one half is cut or missing."""
     shapes: dict[str, list[float]] = defaultdict(list)
@@ -230,52 +208,20 @@ def _of_unusual_shape(looks: Sequence[Look]) -> list[Problem]:
 
 
 def _that_do_not_fit(looks: Sequence[Look]) -> list[Problem]:
-    """Return the pairs whose drawing shows something else than their picture.
-
-    The fit is the correlation of the edges of both, from 0 to 1.
-    """
-    drawn: dict[str, list[tuple[Look, Pixels]]] = defaultdict(list)
+    """Return the pairs whose drawing shows something else than their picture."""
+    drawn: dict[str, list[tuple[Pair, Pixels]]] = defaultdict(list)
     for look in looks:
         if look.edges is not None:
-            drawn[_root(look)].append((look, look.edges))
+            drawn[_root(look)].append((look.pair, look.edges))
     problems = []
     for group in drawn.values():
-        pictures, drawings = np.stack([edges for _, edges in group], axis=1)
-        fits = np.concatenate(
-            [
-                (_centered(pictures[start : start + CHUNK]) * _centered(drawings[start : start + CHUNK])).sum(axis=1)
-                for start in range(0, len(group), CHUNK)
-            ]
-        )
-        lowest = max(LOWEST_FIT, SHARE_OF_USUAL_FIT * float(np.median(fits)))
-        doubtful = np.flatnonzero(fits < DOUBTFUL_FIT)
-        for place, (other, better) in zip(doubtful, _best_pictures(pictures, drawings, doubtful), strict=True):
-            clearly = better > fits[place] + CLEARLY_BETTER
-            if fits[place] < lowest or clearly:
-                pair = group[place][0].pair
-                like = f"; more like {group[other][0].pair.color}, {better:.2f}" if clearly else ""
-                reason = f"the drawing does not show what the picture shows (fit {fits[place]:.2f} of 1{like})"
-                problems.append(Problem("mismatched", pair.name, f"{pair.lines or pair.color}: {reason}"))
+        pictures, drawings = np.stack([both for _, both in group], axis=1)
+        for misfit in find_misfits(pictures, drawings):
+            pair = group[misfit.place][0]
+            like = "" if misfit.like is None else f"; more like {group[misfit.like][0].color}, {misfit.better:.2f}"
+            reason = f"the drawing does not show what the picture shows (fit {misfit.fit:.2f} of 1{like})"
+            problems.append(Problem("mismatched", pair.name, f"{pair.lines or pair.color}: {reason}"))
     return problems
-
-
-def _best_pictures(pictures: Pixels, drawings: Pixels, chosen: NDArray[np.intp]) -> Iterator[tuple[int, float]]:
-    """Yield the picture that each of the chosen drawings fits best, and how well.
-
-    Args:
-        pictures: (N, S/2, S/2) uint8, edges.
-        drawings: the same of their drawings.
-        chosen: (M,) numbers of drawings.
-    """
-    for first in range(0, len(chosen), CHUNK):
-        part = chosen[first : first + CHUNK]
-        rows = _centered(drawings[part])
-        best, which = np.full(len(part), -1.0, np.float32), np.zeros(len(part), np.intp)
-        for start in range(0, len(pictures), CHUNK):
-            fits = rows @ _centered(pictures[start : start + CHUNK]).T
-            found = fits.max(axis=1) > best
-            best[found], which[found] = fits.max(axis=1)[found], fits.argmax(axis=1)[found] + start
-        yield from zip(which.tolist(), best.tolist(), strict=True)
 
 
 def _duplicates(looks: Sequence[Look]) -> list[Problem]:

@@ -31,6 +31,10 @@ METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 DAMAGE = (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, KeyError, EOFError, ValueError)
 
 
+class TooSmallError(DataError):
+    """A picture has too few pixels."""
+
+
 class _Named(io.BytesIO):
     """Content with the name that messages show."""
 
@@ -161,13 +165,18 @@ def chroma(rgb: NDArray[np.uint8]) -> float:
 
 
 def read_rgb(place: Location) -> NDArray[np.uint8]:
-    """Return a picture upright and on white, uint8 (H, W, 3). Raises DataError where it cannot be read."""
+    """Return a picture upright and on white, uint8 (H, W, 3).
+
+    Raises:
+        TooSmallError: it has too few pixels.
+        DataError: it cannot be read.
+    """
     try:
         rgb = open_picture(_Named(place.read(), str(place))).rgb
     except InputError as error:
         raise DataError(str(error)) from error
     if min(rgb.shape[:2]) < MIN_SIDE_PX:
-        raise DataError(f"{place}: {rgb.shape[1]}x{rgb.shape[0]} pixels are too few to learn from")
+        raise TooSmallError(f"{place}: {rgb.shape[1]}x{rgb.shape[0]} pixels are too few to learn from")
     return rgb
 
 
