@@ -101,14 +101,15 @@ def export(generator: nn.Module, checkpoint: Checkpoint, card: ModelCard, pictur
         generator: the trained network in eval mode.
         checkpoint: where it comes from.
         card: the contract; ``card.precision`` decides the number format.
-        pictures: drawings with true colors: every other one calibrates int8, the rest are the proof.
+        pictures: drawings with true colors: every other one calibrates int8, the rest are the proof; one alone is both.
         output: the file to write; replaced if it exists.
 
     Raises:
         ExportError: the file's answers differ too much, or it cannot be written; nothing is left behind.
     """
-    inputs = list(_example_inputs(checkpoint, card, pictures))
-    calibration, proof = (inputs[0::2], inputs[1::2]) if len(inputs) > 1 else (inputs, inputs)
+    examples = list(_example_inputs(checkpoint, card, pictures))  # by picture, so that none is on both sides
+    calibration = [each for picture in examples[0::2] for each in picture]
+    proof = [each for picture in examples[1::2] or examples for each in picture]
     floor = WORST_PSNR_DB[card.precision]
     for converted in _converted(_to_onnx(deployed(generator), proof[0]), card.precision, calibration):
         entry = converted.metadata_props.add()
@@ -147,17 +148,18 @@ def _write_if_proven(
     return result
 
 
-def _example_inputs(checkpoint: Checkpoint, card: ModelCard, pictures: Cache) -> Iterator[Inputs]:
-    """Yield the network's inputs picture by picture, each way of asking in turn."""
+def _example_inputs(checkpoint: Checkpoint, card: ModelCard, pictures: Cache) -> Iterator[list[Inputs]]:
+    """Yield the network's inputs for each of some pictures, in all ways of asking."""
     config = dataclasses.replace(checkpoint.config, load_size=pictures.color.shape[-1])
     batches = BatchMaker(pictures, card, config, torch.device("cpu"))
     count = min(len(pictures.names), 2 * CALIBRATION_PICTURES)
     ways = list(ways_to_ask(card).values())
     for index in np.linspace(0, len(pictures.names) - 1, count).astype(int):
-        for hints, with_palette in ways:
-            batch, _ = batches.validation([int(index)], hints, with_palette)
-            values = [value.contiguous().numpy() for value in batch.inputs]
-            yield dict(zip(("picture", "palette"), values, strict=False))
+        asked = (batches.validation([int(index)], hints, with_palette)[0].inputs for hints, with_palette in ways)
+        yield [
+            dict(zip(("picture", "palette"), (value.contiguous().numpy() for value in inputs), strict=False))
+            for inputs in asked
+        ]
 
 
 def _to_onnx(generator: nn.Module, example: Inputs) -> onnx.ModelProto:
