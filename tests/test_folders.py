@@ -120,6 +120,27 @@ def test_a_result_changed_by_hand_is_never_replaced(color, tmp_path):
     assert mine.read_bytes() != kept
 
 
+def test_results_of_another_folder_are_never_replaced(command, color, pages, plain_model, tmp_path):
+    color()
+    other = draw(tmp_path / "chapter2" / "1.png", 30).parent
+    shutil.copy(pages / "2.png", other)  # two pages alike have one result
+    kept = (tmp_path / "out" / "1.png").read_bytes()
+    done = command("colorize", other, "-o", tmp_path / "out", "--model", plain_model)
+    assert done.status == 1 and done.err.endswith("1 failed, 1 unchanged\n")
+    assert "1.png: exists already; use --overwrite" in done.err
+    assert (tmp_path / "out" / "1.png").read_bytes() == kept
+
+
+def test_drawings_and_results_may_be_moved_together(command, color, pages, plain_model, tmp_path):
+    color()
+    draw(pages / "1.png", 30)
+    (tmp_path / "archive").mkdir()
+    for folder in ("pages", "out"):
+        (tmp_path / folder).rename(tmp_path / "archive" / folder)
+    done = command("colorize", tmp_path / "archive/pages", "-o", tmp_path / "archive/out", "--model", plain_model)
+    assert done.err.endswith("4 unchanged, 1 colored\n")
+
+
 def test_files_of_others_are_never_replaced(command, color, pages, tmp_path):
     mine = draw(tmp_path / "out" / "1.png", 20)
     kept = mine.read_bytes()
