@@ -109,6 +109,8 @@ def plan_file(
         problem = _no_layers(source)
         if problem is None and layers != "png" and target.suffix.lower() != f".{layers}":
             problem = OutputError(f"{target}: layers of this kind need a name ending in .{layers}")
+    elif is_side_car(target):
+        problem = OutputError(f"{target}: this is a name for hints; name another file")
     elif is_archive(source) and not is_archive(target):
         problem = OutputError(f"{target}: an archive becomes an archive; name a file ending in .cbz or .zip")
     elif not is_archive(source) and target.suffix.lower() not in SAVE_SUFFIXES:
@@ -176,7 +178,7 @@ def plan_folder(
         Job(file, output / name, name.as_posix(), _no_layers(file) if layers else None, layers=layers)
         for (file, _), name in zip(found.values(), names, strict=True)
     ]
-    return _without_loss(jobs) + problems
+    return without_loss(jobs) + problems
 
 
 def parse_shard(text: str) -> tuple[int, int]:
@@ -247,18 +249,18 @@ def plan_variations(jobs: Sequence[Job], count: int) -> list[Job]:
         target = job.target.with_name(f"{stem}_{variation + 1}{suffix}")
         place = str(PurePosixPath(job.place).with_name(target.name)) if job.place else ""
         copies.append(dataclasses.replace(job, target=target, place=place, variation=variation))
-    return _without_loss(copies)
+    return without_loss(copies)
 
 
-def _without_loss(jobs: list[Job]) -> list[Job]:
-    """Give a problem to each job whose result would replace a drawing of this run."""
+def without_loss(jobs: list[Job], others: Collection[Path] = ()) -> list[Job]:
+    """Give a problem to each job whose result would replace a drawing of this run, or one of the other files."""
     existing = [{os.path.realpath(file) for file, _ in job.files if os.path.lexists(file)} for job in jobs]
     if not any(existing):
         return jobs
-    drawings = {os.path.realpath(job.source) for job in jobs}
+    needed = {os.path.realpath(file) for file in (*others, *(job.source for job in jobs if job.data is None))}
     return [
-        dataclasses.replace(job, problem=OutputError(f"{job.target}: the result would replace a drawing"))
-        if job.problem is None and targets & drawings
+        dataclasses.replace(job, problem=OutputError(f"{job.target}: the result would replace a file that is read"))
+        if job.problem is None and targets & needed
         else job
         for job, targets in zip(jobs, existing, strict=True)
     ]

@@ -35,15 +35,17 @@ def check_sheet(path: Path, *, overwrite: bool) -> None:
     name = shown_name(path)
     if path.suffix.lower() != ".png":
         raise OutputError(f"{name}: a contact sheet is a PNG; name a file ending in .png")
-    if overwrite or not path.exists():
-        return
+    if not overwrite and path.exists() and not is_sheet(path):
+        raise OutputError(f"{name}: exists already and is no contact sheet; use --overwrite to replace it")
+
+
+def is_sheet(path: Path) -> bool:
+    """Tell whether a file is a contact sheet."""
     try:
         with Image.open(path) as image:
-            ours = image.info.get("Title") == _MARK["Title"]
-    except (OSError, SyntaxError):
-        ours = False
-    if not ours:
-        raise OutputError(f"{name}: exists already and is no contact sheet; use --overwrite to replace it")
+            return bool(image.info.get("Title") == _MARK["Title"])
+    except Exception:  # no file, no picture, one too large: decoders of foreign bytes raise nearly anything
+        return False
 
 
 def save_sheet(path: Path, pairs: Sequence[tuple[Path, Path]], painter: Painter) -> int:

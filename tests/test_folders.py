@@ -334,13 +334,25 @@ def test_preview(command, pages, plain_model, tmp_path):
     assert load(pages / "sheet.png").size == size
     assert not (tmp_path / "out" / "sheet.png").exists()
     assert command(*arguments, tmp_path / "out" / "1.png").status == 2
-    done = command(*arguments, pages / "1.png")
+    done = command(*arguments, draw(tmp_path / "mine.png"))
     assert (done.status, done.err.count("\n")) == (1, 1)
     (pages / "bad.png").unlink()
     done = command(*arguments, pages / "1.png" / "sheet.png", "--json")  # found out only after the work
     assert done.status == 1
     assert done.err.splitlines()[-1].startswith(f"error: {pages}/1.png: the folder cannot be made")
     assert json.loads(done.out)["unchanged"] == 5
+
+
+@pytest.mark.parametrize("by", ["name", "link"])
+def test_a_preview_replaces_no_drawing(command, pages, plain_model, tmp_path, by):
+    kept = (pages / "1.png").read_bytes()
+    (tmp_path / "link.png").symlink_to(pages / "1.png")
+    preview = pages / "1.png" if by == "name" else tmp_path / "link.png"
+    arguments = ["colorize", pages, "-o", tmp_path / "out", "--model", plain_model, "--overwrite"]
+    done = command(*arguments, "--preview", preview)
+    assert done.status == 2 and done.err.count("\n") == 1
+    assert (pages / "1.png").read_bytes() == kept
+    assert not (tmp_path / "out").exists()
 
 
 def test_leftovers_of_killed_runs_are_removed(color, tmp_path):

@@ -413,6 +413,17 @@ def test_lines_of_drawings_in_a_folder(command, pages, tmp_path, run):
     assert (rgb(tmp_path / "2" / "pages" / "1.png")[:, 3] < 10).all()
 
 
+def test_no_result_replaces_a_drawing(command, pages, tmp_path):
+    drawing = draw(tmp_path / "drawings" / "0.png")
+    kept = drawing.read_bytes()
+    for lines in (drawing, drawing.parent):
+        done = command("refine", pages / "0.png", "-o", drawing, "--overwrite", "--lines-from", lines)
+        assert done.status == 1 and done.err.endswith("would replace a file that is read\n")
+    done = command("refine", pages, "-o", drawing.parent, "--overwrite", "--lines-from", drawing.parent)
+    assert done.status == 1
+    assert drawing.read_bytes() == kept
+
+
 def test_drawings_beside_their_pictures(command, tmp_path):
     pictures = tmp_path / "pictures"
     save(pictures / "girl_color.png")

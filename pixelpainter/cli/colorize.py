@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -90,10 +91,12 @@ def colorize(
     # Imported here, so that --help and most usage errors wait for neither numpy nor onnxruntime; and the model first:
     # it loads while the rest is imported.
     from pixelpainter.devices import available_cpus, share_cores
-    from pixelpainter.plan import parse_shard
+    from pixelpainter.plan import parse_shard, without_loss
 
     (part,) = parsed("--shard", parse_shard, [shard] if shard else ()) or (None,)
     plan = _plan(paths, output, destination, format, layers, pattern or (), part, preview, variations)
+    inputs = [Path(file) for file in (hints_file, reference, palette) if file]  # a palette may be no file: no matter
+    plan = without_loss(plan, inputs)
     cores = threads or available_cpus()
     workers, network_threads = share_cores(cores, sum(cores if job.is_archive else 1 for job in plan), jobs)
     from pixelpainter.session import Session
@@ -133,7 +136,7 @@ def colorize(
     if destination == "tree" or dry_run:
         _ = colorizer.card  # a model that cannot be used is one error, not one per picture
     if preview:
-        _check_preview(preview, plan, overwrite=overwrite)
+        _check_preview(preview, plan, inputs, overwrite=overwrite)
     records = Records(Path(output), part) if output and destination == "tree" else None
     results = Results(records=records, overwrite=overwrite, format=format)
     if dry_run:
@@ -207,19 +210,31 @@ def _plan(
         jobs = [plan.plan_file(source, Path(target) if target else None, format, layers)]
     else:
         assert output is not None
-        exclude = [] if preview is None else [preview]
+        exclude = [] if preview is None or not _is_sheet(preview) else [preview]
         jobs = plan.plan_folder(paths, Path(output), format=format, patterns=patterns, exclude=exclude, layers=layers)
     if part is not None:
         jobs = plan.take_shard(jobs, part)
     return plan.plan_variations(jobs, variations) if variations else jobs
 
 
-def _check_preview(preview: Path, plan: Sequence[Job], *, overwrite: bool) -> None:
+def _is_sheet(preview: Path) -> bool:
+    """Tell whether a contact sheet of an earlier run is there."""
+    if not preview.exists():
+        return False
+    from pixelpainter.preview import is_sheet
+
+    return is_sheet(preview)
+
+
+def _check_preview(preview: Path, plan: Sequence[Job], inputs: Sequence[Path], *, overwrite: bool) -> None:
     """Refuse a contact sheet in the place of something else, before any work."""
     from pixelpainter.preview import check_sheet
+    from pixelpainter.suffixes import is_side_car
 
-    if preview.absolute() in {job.target.absolute() for job in plan}:
-        raise wrong("--preview", f"{preview} is the name of a result too")
+    used = {os.path.realpath(file) for job in plan for file in (job.source, job.target)}
+    used |= {os.path.realpath(file) for file in inputs}
+    if os.path.realpath(preview) in used or is_side_car(preview):
+        raise wrong("--preview", f"{preview} is the name of a drawing, a result or another file of this run too")
     check_sheet(preview, overwrite=overwrite)
 
 

@@ -90,7 +90,7 @@ def refine(
     check_numbers(strength, guidance, seed)
     # Imported from here on, so that --help and wrong usage wait for neither numpy nor torch.
     from pixelpainter.batch import painter_of
-    from pixelpainter.plan import parse_shard
+    from pixelpainter.plan import parse_shard, without_loss
     from pixelpainter.records import Records
     from pixelpainter.refine.painting import RefinePainter
     from pixelpainter.refine.settings import RefineSettings
@@ -134,6 +134,8 @@ def refine(
             max_pixels=max_pixels,
         )
         painter = _with_lines(painter, lines_from, paths)
+        if overwrite and lines_from is not None:
+            plan = without_loss(plan, _drawings_of(plan, painter, lines_from))
         if paths[0] == Path(STREAM):
             data = painter.read_stream(sys.stdin.buffer, "stdin")
             plan = [dataclasses.replace(job, data=data) for job in plan]
@@ -271,3 +273,14 @@ def _with_lines(painter: RefinePainter, lines_from: Path | None, paths: Sequence
         roots = tuple(path for path in paths if path.is_dir())
         return dataclasses.replace(painter, drawings=Drawings(lines_from, roots))
     return painter.with_sketch(lines_from)
+
+
+def _drawings_of(plan: Sequence[Job], painter: RefinePainter, lines_from: Path) -> list[Path]:
+    """Return the drawings whose lines are put back, as far as they are found."""
+    if painter.drawings is None:
+        return [lines_from]
+    drawings: list[Path] = []
+    for job in plan:
+        with suppress(InputError):
+            drawings.append(painter.drawings.find(job.source))
+    return drawings
