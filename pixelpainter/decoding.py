@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -38,8 +38,12 @@ _READERS: tuple[tuple[str, tuple[bytes, ...], str, str], ...] = (
 )
 
 
-def decode_picture(stream: BinaryIO, name: str, max_pixels: int) -> ImageFile.ImageFile:
+def decode_picture(
+    stream: BinaryIO, name: str, max_pixels: int, on_size: Callable[[int], object]
+) -> ImageFile.ImageFile:
     """Return the loaded first frame. PIL's ``Image.open`` is not used: its pixel limit is one global.
+
+    ``on_size`` is called with the number of pixels before they are decoded.
 
     Raises:
         InputError: no picture, cut off, or more than ``max_pixels``. Damage raises whatever PIL raises: see
@@ -61,6 +65,7 @@ def decode_picture(stream: BinaryIO, name: str, max_pixels: int) -> ImageFile.Im
             f"{name}: {image.width}x{image.height} = {pixels} pixels are more than the limit of {max_pixels}; "
             "raise it with --max-pixels"
         )
+    on_size(pixels)
     if image.format == "TIFF":
         _silence_libtiff()
         _turn_resolution(image)

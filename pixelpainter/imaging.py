@@ -82,12 +82,15 @@ class Letterbox:
     width: int
 
 
-def open_picture(source: Path | BinaryIO, *, max_pixels: int = 150_000_000) -> Picture:
+def open_picture(
+    source: Path | BinaryIO, *, max_pixels: int = 150_000_000, on_size: Callable[[int], object] = lambda _: None
+) -> Picture:
     """Read a picture file; of an animation, the first frame.
 
     Args:
         source: a path, or a binary stream (read to its end; it need not be seekable).
         max_pixels: pictures with more pixels than this are refused before they are decoded.
+        on_size: called with the number of pixels before they are decoded; it may wait until there is memory for them.
 
     Raises:
         InputError: the file is missing, unreadable, no picture, damaged, cut off or too large.
@@ -100,7 +103,7 @@ def open_picture(source: Path | BinaryIO, *, max_pixels: int = 150_000_000) -> P
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
         raise InputError(f"{name}: cannot be opened ({short_reason(error)})") from error
     with stream, errors_named(name):
-        return _convert(decode_picture(stream, name, max_pixels))
+        return _convert(decode_picture(stream, name, max_pixels, on_size))
 
 
 def picture_from_image(image: Image.Image) -> Picture:

@@ -7,6 +7,7 @@ import functools
 import hashlib
 import json
 import os
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
@@ -109,8 +110,12 @@ class Painter(FilePainter):
         """
         memory = _REGIONS_MEMORY if layers or self.settings.flat else 1
         try:
-            picture = open_picture(Named(data, name), max_pixels=self.max_pixels)
-            with self.room.taken(memory * (picture.rgb.size // 3)):
+            with ExitStack() as stack:
+
+                def take_room(pixels: int) -> None:
+                    stack.enter_context(self.room.taken(memory * pixels))
+
+                picture = open_picture(Named(data, name), max_pixels=self.max_pixels, on_size=take_room)
                 return self._paint(picture, data, name, format or writable_format(picture.format), layers)
         except MemoryError as error:
             raise InputError(f"{name}: there is not enough memory for this picture") from error

@@ -1,5 +1,6 @@
 import io
 import json
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from pixelpainter.errors import InputError, ModelError
 from pixelpainter.file_painter import writable_format
 from pixelpainter.hints import Hint
 from pixelpainter.painter import Painter
+from pixelpainter.pipeline import Room
 from pixelpainter.settings import Settings
 from pixelpainter.strokes import Strokes
 
@@ -143,6 +145,30 @@ def test_errors_name_the_picture(colorizer, monkeypatch):
     monkeypatch.setattr(Colorizer, "colorize_picture", no_memory)
     with pytest.raises(InputError, match=r"^a\.png: there is not enough memory"):
         Painter(colorizer=colorizer).paint(drawing(), "a.png", "PNG")
+
+
+def test_memory_is_taken_before_a_picture_is_decoded(colorizer, monkeypatch):
+    events: list[object] = []
+
+    class Watched(Room):
+        @contextmanager
+        def taken(self, amount):
+            events.append(amount)
+            yield
+            events.append("given back")
+
+    def color(_, picture, *arguments, **options):
+        events.append("colored")
+        return picture.rgb
+
+    monkeypatch.setattr(Colorizer, "colorize_picture", color)
+    painter = Painter(colorizer=colorizer, settings=Settings(flat=True), room=Watched(1))
+    painter.paint(drawing(), "a.png", "PNG")
+    assert events == [4 * 60 * 90, "colored", "given back"]
+    events.clear()
+    with suppress(InputError):
+        painter.paint(drawing()[:60], "a.png", "PNG")
+    assert events == [4 * 60 * 90]
 
 
 def test_a_model_error_stays_one(colorizer, monkeypatch):
