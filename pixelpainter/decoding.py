@@ -77,6 +77,16 @@ def decode_picture(
     return image
 
 
+def count_frames(image: ImageFile.ImageFile, stream: BinaryIO) -> int:
+    """Return how many pictures a file holds of which the first one is loaded."""
+    with contextlib.suppress(Exception):  # PIL promises nothing about damage behind the first
+        if image.format in ("TIFF", "GIF"):  # they look for the others, and would forget what is loaded
+            stream.seek(0)
+            image = type(image)(stream, "")
+        return int(getattr(image, "n_frames", 1))
+    return 1
+
+
 def _find_reader(prefix: bytes) -> Any:
     """Return PIL's class for a file that begins with these 16 bytes, None where there is none."""
     for format, beginnings, module, name in _READERS:

@@ -126,6 +126,11 @@ class FilePainter(ABC):
         )
 
 
+def notes_on(picture: Picture) -> tuple[str, ...]:
+    """Return what the user should know about a file that was read."""
+    return (f"only the first of {picture.frames} pictures in this file was taken",) if picture.frames > 1 else ()
+
+
 class Named(io.BytesIO):
     """Bytes of a file that open_picture can name in its messages."""
 

@@ -17,7 +17,7 @@ import numpy as np
 from pixelpainter import __version__
 from pixelpainter.colorize import Colorizer
 from pixelpainter.errors import InputError, OutputError
-from pixelpainter.file_painter import FilePainter, Named, Painted, writable_format
+from pixelpainter.file_painter import FilePainter, Named, Painted, notes_on, writable_format
 from pixelpainter.imaging import Picture, open_picture
 from pixelpainter.lines import is_colored
 from pixelpainter.pipeline import Room
@@ -128,8 +128,9 @@ class Painter(FilePainter):
         if self.colored != "force" and is_colored(picture.rgb):
             if self.colored == "skip":
                 return Painted((), "skipped", size)
-            return Painted(self._copied(picture, data, format, layers), "copied", size)
-        notes: list[str] = []
+            copy = self._copied(picture, data, format, layers)
+            return Painted(copy, "copied", size, () if copy == (data,) else notes_on(picture))
+        notes = list(notes_on(picture))
         try:
             if layers is not None:
                 parts = self.colorizer.layer_picture(picture, self.settings, on_note=notes.append)

@@ -79,6 +79,14 @@ def test_what_is_colored_already(colorizer):
     assert skip.paint(drawing(), "a.png", "PNG").status == "colored"
 
 
+def test_a_copy_lacks_further_pictures_only_in_another_format(colorizer):
+    stream = io.BytesIO()
+    opened(painting()).save(stream, "TIFF", save_all=True, append_images=[opened(painting())])
+    painter = Painter(colorizer=colorizer)
+    assert painter.paint(stream.getvalue(), "a.tiff", "TIFF").notes == ()
+    assert "first of 2" in painter.paint(stream.getvalue(), "a.tiff", "PNG").notes[0]
+
+
 def test_quality(colorizer):
     small, large = (
         Painter(colorizer=colorizer, quality=value).paint(drawing(), "a.png", "JPEG").data for value in (10, 100)
