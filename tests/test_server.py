@@ -245,6 +245,7 @@ def test_refine_without_a_diffusion_model(start, picture):
         ("/colorize", {"hints": "[1]"}, "hints"),
         ("/colorize", {"hints": '["500,30,00A000"]'}, "outside"),
         ("/colorize", {"hints": "[" * 100_000}, "hints"),
+        ("/colorize", {"hints": json.dumps(["5,5,00A000"] * 1001)}, "limit of 1000"),
     ],
 )
 def test_wrong_fields(start, drawing, path, fields, said):
