@@ -96,6 +96,12 @@ def test_version(command):
         ["colorize", "a.png", "--variations", "1"],
         ["colorize", "a.png", "--variations", "2", "--palette", "FF0000,00FF00"],
         ["colorize", "a.png", "--variations", "2", "-o", "-"],
+        ["colorize", "a.png", "--preview", "sheet.png", "-o", "-"],
+        ["colorize", "a.png", "--report", "run.jsonl", "-o", "-"],
+        ["colorize", "a.png", "--colored", "skip", "-o", "-"],
+        ["colorize", "a.png", "--pattern", "b*"],
+        ["colorize", "a.png", "--seed", "1"],
+        ["colorize", "a.png", "--layers", "png", "-o", "layers.png"],
     ],
 )
 def test_wrong_usage_is_one_line_and_2(command, arguments):
@@ -341,6 +347,10 @@ def test_one_drawing_into_a_folder(command, drawings, plain_model, tmp_path):
     assert (tmp_path / "there" / "cat.png").is_file()
     assert command("colorize", drawings / "cat.png", "-o", f"{tmp_path}/new/", "--model", plain_model).status == 0
     assert (tmp_path / "new" / "cat.png").is_file()
+    again = command("colorize", drawings / "cat.png", "-o", tmp_path / "new", "--model", plain_model)
+    assert again.status == 0 and "cat.png (up to date" in again.err
+    other = command("colorize", drawings / "cat.png", "-o", tmp_path / "new", "--model", plain_model, "--no-clean")
+    assert other.status == 0
 
 
 def tree(folder):

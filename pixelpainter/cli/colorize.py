@@ -86,8 +86,21 @@ def colorize(
     destination = find_destination(paths, output, format)
     layers = find_layers(layers, output, format, destination)
     check_regions(layers, lines, preview, gap, flat=flat)
-    check_outputs(destination, as_json=as_json, print_paths=print_paths, shard=shard, variations=variations)
-    check_colors(palette, reference, variations, exact=exact)
+    check_outputs(
+        paths,
+        destination,
+        as_json=as_json,
+        print_paths=print_paths,
+        shard=shard,
+        patterns=pattern,
+        not_for_stdout={
+            "--variations": variations,
+            "--preview": preview,
+            "--report": report,
+            "--colored": colored == "skip",
+        },
+    )
+    check_colors(palette, reference, variations, seed, exact=exact)
     # Imported here, so that --help and most usage errors wait for neither numpy nor onnxruntime; and the model first:
     # it loads while the rest is imported.
     from pixelpainter.devices import available_cpus, share_cores

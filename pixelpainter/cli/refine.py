@@ -82,11 +82,19 @@ def refine(
     """
     paths = given_or_piped(paths)
     destination = find_destination(paths, output, format)
-    check_outputs(destination, as_json=as_json, print_paths=print_paths, shard=shard, variations=None)
+    check_outputs(
+        paths,
+        destination,
+        as_json=as_json,
+        print_paths=print_paths,
+        shard=shard,
+        patterns=pattern,
+        not_for_stdout={"--report": report},
+    )
     local = {"--preset": preset, "--model": model, "--controlnet": controlnet, "--allow-pickle": allow_pickle}
     local |= {"--device": device != "auto", "--dtype": dtype != "auto"}
     check_place(server, server_from, timeout, [option for option, given in local.items() if given])
-    check_lines(lines_from, controlnet, paths, destination)
+    check_lines(lines_from, controlnet, paths)
     check_numbers(strength, guidance, seed)
     # Imported from here on, so that --help and wrong usage wait for neither numpy nor torch.
     from pixelpainter.batch import painter_of
