@@ -20,9 +20,9 @@ from typing import BinaryIO
 from pixelpainter.errors import InputError, PixelPainterError, ServerLostError
 from pixelpainter.file_painter import FilePainter, Painted
 from pixelpainter.pipeline import in_order
-from pixelpainter.plan import FormatName, is_picture, name_results, result_suffix
+from pixelpainter.plan import FormatName, name_results, result_suffix
 from pixelpainter.saving import short_reason, shown_name
-from pixelpainter.suffixes import SAVE_SUFFIXES, is_side_car
+from pixelpainter.suffixes import SAVE_SUFFIXES, is_picture, is_side_car
 
 MAX_BYTES = 16 << 30  # unpacked; a thousand scanned pages have less
 MAX_ENTRIES = 100_000

@@ -65,8 +65,7 @@ class Painter(FilePainter):
         Raises:
             InputError: there is such a file, but it cannot be used.
         """
-        # os.path, for a name that is too long with the new suffix: Path.is_file would raise.
-        files = [file for suffix in SIDE_CARS if os.path.isfile(file := source.with_suffix(suffix))]  # noqa: PTH113
+        files = [file for suffix in SIDE_CARS if (file := _side_car(source, suffix)) is not None]
         if not files:
             return self
         from pixelpainter.strokes import read_hints
@@ -150,6 +149,15 @@ class Painter(FilePainter):
             paper = np.full(picture.rgb.shape[:2], 255, np.uint8)
             return _encoded_layers(build_layers(picture.rgb, paper, picture.rgb, picture.alpha), layers, picture)
         return (data if picture.format == format else self._encoded(picture, picture.rgb, format),)
+
+
+def _side_car(source: Path, suffix: str) -> Path | None:
+    """Return the file beside a drawing that has this suffix, maybe in capitals."""
+    for spelling in (suffix, ".hints" + Path(suffix).suffix.upper(), suffix.upper()):
+        # os.path, for a name that is too long with the new suffix: Path.is_file would raise.
+        if os.path.isfile(file := source.with_suffix(spelling)):  # noqa: PTH113
+            return file
+    return None
 
 
 def _encoded_layers(

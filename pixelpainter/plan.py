@@ -7,7 +7,6 @@ from what the user names; they read folders, but never a file.
 from __future__ import annotations
 
 import dataclasses
-import fnmatch
 import hashlib
 import itertools
 import os
@@ -19,12 +18,12 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
 from pixelpainter.errors import InputError, OutputError, PixelPainterError
-from pixelpainter.suffixes import PICTURE_SUFFIXES, SAVE_SUFFIXES, SIDE_CARS, is_side_car
+from pixelpainter.finding import find_files, is_same_file, matches
+from pixelpainter.suffixes import ARCHIVE_SUFFIXES, PICTURE_SUFFIXES, SAVE_SUFFIXES, SIDE_CARS, is_archive, is_side_car
 
 if TYPE_CHECKING:
     from pixelpainter.layers.files import LayerFormat
 
-ARCHIVE_SUFFIXES = frozenset({".cbz", ".zip"})
 FormatName = Literal["png", "jpg", "webp", "tiff", "keep"]
 
 _KEPT_SUFFIXES = {".jfif": ".jpg", ".jpe": ".jpg"}  # read, and written under their usual name
@@ -66,16 +65,6 @@ class Job:
         from pixelpainter.layers.files import LAYER_FILES
 
         return [(self.target / name, f"{self.place}/{name}") for name in LAYER_FILES]
-
-
-def is_archive(path: PurePath) -> bool:
-    """Tell by its name whether a file is an archive of pictures."""
-    return path.suffix.lower() in ARCHIVE_SUFFIXES
-
-
-def is_picture(path: PurePath) -> bool:
-    """Tell by its name whether a file is a picture that can be read."""
-    return path.suffix.lower() in PICTURE_SUFFIXES
 
 
 def result_suffix(source: PurePath, format: FormatName | None = None, layers: LayerFormat | None = None) -> str:
@@ -136,7 +125,7 @@ def plan_folder(
 ) -> list[Job]:
     """Return the jobs that color files and folders into one folder.
 
-    A file goes to OUTPUT/NAME.png. A folder is searched with its sub-folders, and its tree mirrored:
+    A file goes to OUTPUT/NAME.png. A folder is searched with its sub-folders (see `find_files`), and its tree mirrored:
     under OUTPUT itself if it is the only source, else under OUTPUT/FOLDER. Hidden files, files with
     hints, and the output folder are no input. Where two results would have one name, the drawing that has this name
     itself gets it and the others keep their suffix (``a.jpg`` beside ``a.png`` becomes ``a.jpg.png``).
@@ -162,13 +151,15 @@ def plan_folder(
             if not is_side_car(source):  # `*.png` in a shell names them too
                 found.setdefault(os.path.abspath(source), (source, Path(source.name)))  # noqa: PTH100
             continue
-        if _same_file(source, output):
+        if is_same_file(source, output):
             raise OutputError(f"{output}: the output folder must not be the folder of the drawings")
         prefix = Path(source.resolve().name) if len(sources) > 1 else Path()
-        files, unreadable = _find_files(source, output)
-        matching = [file for file in files if _matches(file.relative_to(source).as_posix(), patterns)]
+        files, unreadable = find_files(source, output)
+        matching = [file for file in files if matches(file.relative_to(source).as_posix(), patterns)]
         chosen = [file for file in matching if not is_side_car(file)]
-        problems += unreadable or ([] if chosen else [_nothing_found(source, output, patterns, matching)])
+        problems += [Job(path, output, problem=problem) for path, problem in unreadable]
+        if not (chosen or unreadable):
+            problems.append(_nothing_found(source, output, patterns, matching))
         for file in chosen:
             absolute = os.path.abspath(file)  # noqa: PTH100
             if absolute not in not_drawings:
@@ -201,7 +192,9 @@ def take_shard(jobs: Sequence[Job], shard: tuple[int, int]) -> list[Job]:
 
 
 def name_results(places: Sequence[Path], suffix_of: Callable[[Path], str], taken: Collection[Path] = ()) -> list[Path]:
-    """Return a result's name for each drawing's place; no name occurs twice.
+    """Return a result's name for each drawing's place; no name occurs twice, not even in capitals.
+
+    A disk may not tell A.png from a.png; that of the drawings does where both are drawings, and they keep their names.
 
     Args:
         places: where the drawings lie, relative paths.
@@ -209,27 +202,28 @@ def name_results(places: Sequence[Path], suffix_of: Callable[[Path], str], taken
         taken: names that belong to other files.
     """
     wanted = [place.with_suffix(suffix_of(place)) for place in places]
-    uses = Counter(wanted)
+    uses = Counter(map(_folded, wanted))
     names: dict[int, Path] = {}
-    used = set(taken)
+    used, folded = set(taken), set(map(_folded, taken))
     # Drawings that already have the name come first: adding a.jpg to a folder never renames a.png's result.
     order = sorted(range(len(places)), key=lambda index: (places[index] != wanted[index], places[index]))
     for index in order:
         place, name = places[index], wanted[index]
-        if place != name and (uses[name] > 1 or name in used):
+        if place != name and (uses[_folded(name)] > 1 or _folded(name) in folded):
             name = place.with_name(place.name + name.suffix)
         number = 2
-        while name in used:
+        while name in used or (place != name and _folded(name) in folded):
             name = place.with_name(f"{place.name}_{number}{name.suffix}")
             number += 1
         used.add(name)
+        folded.add(_folded(name))
         names[index] = name
     return [names[index] for index in range(len(places))]
 
 
-def _matches(path: str, patterns: Sequence[str]) -> bool:
-    name = path.rpartition("/")[2]
-    return not patterns or any(fnmatch.fnmatchcase(path if "/" in glob else name, glob) for glob in patterns)
+def _folded(path: Path) -> Path:
+    """Return a path as a disk sees it that does not tell capitals from small letters."""
+    return Path(path.as_posix().casefold())
 
 
 def _nothing_found(source: Path, output: Path, patterns: Sequence[str], hints: Sequence[Path]) -> Job:
@@ -264,29 +258,3 @@ def without_loss(jobs: list[Job], others: Collection[Path] = ()) -> list[Job]:
         else job
         for job, targets in zip(jobs, existing, strict=True)
     ]
-
-
-def _find_files(folder: Path, output: Path) -> tuple[list[Path], list[Job]]:
-    """Return pictures and archives under a folder, sorted, and a job with a problem per unreadable sub-folder."""
-    unreadable: list[Job] = []
-
-    def note(error: OSError) -> None:
-        problem = InputError(f"{error.filename}: the folder cannot be read ({error.strerror})")
-        unreadable.append(Job(Path(error.filename), output, problem=problem))
-
-    found: list[Path] = []
-    for parent, folders, files in os.walk(folder, onerror=note):
-        here = Path(parent)
-        folders[:] = sorted(
-            name for name in folders if not name.startswith(".") and not _same_file(here / name, output)
-        )
-        names = (Path(name) for name in files if not name.startswith("."))
-        found += [here / name for name in names if is_picture(name) or is_archive(name)]
-    return sorted(found), unreadable
-
-
-def _same_file(first: Path, second: Path) -> bool:
-    try:
-        return first.samefile(second)
-    except OSError:  # one of them does not exist
-        return False

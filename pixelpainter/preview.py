@@ -17,8 +17,8 @@ from pixelpainter.errors import OutputError, PixelPainterError
 from pixelpainter.file_painter import Named
 from pixelpainter.imaging import open_picture, save_picture
 from pixelpainter.painter import Painter
-from pixelpainter.plan import is_archive
 from pixelpainter.saving import short_reason, shown_name
+from pixelpainter.suffixes import is_archive
 
 MAX_PAIRS = 40  # 4 across, 10 down: 2200x2950 pixels, whatever the length of the run
 COLUMNS = 4

@@ -209,6 +209,9 @@ def test_hints_beside_a_drawing_are_found(colorizer, tmp_path):
     rgba = np.full((90, 60, 4), 255, np.uint8)
     Image.fromarray(rgba - np.array([0, 0, 0, 1], np.uint8)).save(tmp_path / "a.page.hints.png")
     assert [layer.digest for layer in painter.beside(source).settings.strokes] == [strokes(255).digest]
+    for spelling in ("a.page.hints.PNG", "a.page.HINTS.PNG"):
+        next(tmp_path.glob("*.[Pp][Nn][Gg]")).rename(tmp_path / spelling)
+        assert len(painter.beside(source).settings.strokes) == 1
     (tmp_path / "a.page.hints.json").write_text("none")
     with pytest.raises(InputError, match=r"a\.page\.hints\.json: no list of hints"):
         painter.beside(source)
