@@ -25,6 +25,7 @@ PaintStatus = Literal["colored", "refined", "copied", "skipped"]
 
 # The most bytes that a picture file may have per pixel (four channels of 32 bits), and for its metadata.
 _BYTES_PER_PIXEL, _METADATA_BYTES = 16, 64 << 20
+_PIECE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -107,10 +108,14 @@ class FilePainter(ABC):
 
     def read_stream(self, stream: BinaryIO, name: str) -> bytes:
         """Read a picture from a stream to its end. Raises InputError if it is too large, see `read`."""
-        data = stream.read(self.max_file_bytes + 1)
-        if len(data) > self.max_file_bytes:
-            raise InputError(f"{name}: the file is larger than any picture of {self.max_pixels} pixels (--max-pixels)")
-        return data
+        data = io.BytesIO()
+        while piece := stream.read(_PIECE_BYTES):  # all at once would take the memory of the largest file
+            data.write(piece)
+            if data.tell() > self.max_file_bytes:
+                raise InputError(
+                    f"{name}: the file is larger than any picture of {self.max_pixels} pixels (--max-pixels)"
+                )
+        return data.getvalue()
 
     @property
     def max_file_bytes(self) -> int:

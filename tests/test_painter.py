@@ -135,6 +135,16 @@ def test_reading(colorizer, tmp_path):
         painter.read(tmp_path)
 
 
+def test_small_files_take_little_memory(colorizer):
+    class Stream(io.BytesIO):
+        def read(self, size=-1):
+            assert 0 < size <= 1 << 20
+            return super().read(size)
+
+    data = bytes(range(256)) * 5000
+    assert Painter(colorizer=colorizer).read_stream(Stream(data), "a.png") == data
+
+
 def test_endless_files_are_not_read_to_their_end(colorizer):
     with open("/dev/zero", "rb") as stream, pytest.raises(InputError, match="larger than any picture"):  # noqa: PTH123
         Painter(colorizer=colorizer, max_pixels=1).read_stream(stream, "zero")
