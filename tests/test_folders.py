@@ -363,6 +363,30 @@ def test_leftovers_of_killed_runs_are_removed(color, tmp_path):
     assert not list((tmp_path / "out").rglob("*.tmp"))
 
 
+# Runs the command, and is asked to end while the result is written.
+ENDING = """
+import os, signal, sys
+real = os.fsync
+def ending(descriptor):
+    real(descriptor)
+    os.kill(os.getpid(), signal.SIGTERM)
+os.fsync = ending
+from pixelpainter.cli import main
+main()
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no POSIX signals")
+def test_nothing_is_left_by_a_run_that_is_told_to_end(pages, plain_model):
+    arguments = ["colorize", str(pages / "1.png"), "--model", str(plain_model)]
+    program = [sys.executable, "-c", ENDING, *arguments]
+    before = sorted(pages.iterdir())
+    (pages / ".pixelpainter-0123456789abcdef.tmp").write_bytes(b"half")  # of one that had no time for it
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert (done.returncode, "Traceback" in done.stderr) == (130, False)
+    assert sorted(pages.iterdir()) == before
+
+
 # Runs the command, and dies without a warning at the n-th call of a function of the system.
 DYING = """
 import os, signal, sys
