@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, ClassVar, Literal, Self
@@ -97,14 +99,8 @@ class FilePainter(ABC):
         Raises:
             InputError: it cannot be read, or is too large to be a picture of ``max_pixels``.
         """
-        name = shown_name(source)
-        try:
-            with source.open("rb") as stream:
-                return self.read_stream(stream, name)
-        except IsADirectoryError as error:
-            raise InputError(f"{name}: this is a folder; give a picture file") from error
-        except (OSError, ValueError) as error:  # ValueError: a null character in the name
-            raise InputError(f"{name}: cannot be opened ({short_reason(error)})") from error
+        with opened(source) as stream:
+            return self.read_stream(stream, shown_name(source))
 
     def read_stream(self, stream: BinaryIO, name: str) -> bytes:
         """Read a picture from a stream to its end. Raises InputError if it is too large, see `read`."""
@@ -129,6 +125,19 @@ class FilePainter(ABC):
         return encode_picture(
             rgb, format=format, alpha=picture.alpha, dpi=picture.dpi, quality=self.quality, metadata=metadata
         )
+
+
+@contextmanager
+def opened(source: Path) -> Iterator[BinaryIO]:
+    """Open a file of the user for reading. Raises InputError."""
+    name = shown_name(source)
+    try:
+        with source.open("rb") as stream:
+            yield stream
+    except IsADirectoryError as error:
+        raise InputError(f"{name}: this is a folder; give a picture file") from error
+    except (OSError, ValueError) as error:  # ValueError: a null character in the name
+        raise InputError(f"{name}: cannot be opened ({short_reason(error)})") from error
 
 
 def notes_on(picture: Picture) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from pixelpainter.atomic import new_file
 from pixelpainter.errors import OutputError
-from pixelpainter.file_painter import FilePainter
+from pixelpainter.file_painter import FilePainter, opened
 from pixelpainter.plan import FormatName, Job
 from pixelpainter.records import Record, Records, State, hash_file, hash_stream
 from pixelpainter.saving import short_reason, shown_name
@@ -51,6 +51,9 @@ class Results:
         """
         if job.problem is not None:
             raise job.problem
+        if source is None and job.data is None:
+            with opened(job.source):  # it is there
+                pass
         if not any(os.path.lexists(file) for file, _ in job.files):
             return "missing"
         if self.records is not None and not self.overwrite:

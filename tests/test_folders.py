@@ -277,6 +277,8 @@ def test_a_dry_run_tells_the_fate_of_the_real_one(command, pages, plain_model, t
         (pages / "0.png", tmp_path / "new.png", "color"),
         (pages / "0.png", tmp_path / "there.png", "refused"),
         (pages / "0.png", tmp_path / "new.doc", "refused"),
+        (pages / "none.png", tmp_path / "new.png", "refused"),
+        (pages / "none.cbz", tmp_path / "new.cbz", "refused"),
         (pages / "0.png", pages / "0.png", "refused"),
         (pages / "0.png", tmp_path / "there.png", "color again"),
     ):
