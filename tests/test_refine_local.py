@@ -222,6 +222,14 @@ def spoil(refiner, monkeypatch, when, value):
     return asked
 
 
+def test_a_second_try_has_other_noise(models, monkeypatch):
+    refiner, rgb = LocalRefiner(str(models / "plain"), device="cpu", quiet=True), picture()
+    first = refiner.refine(rgb, QUICK)
+    asked = spoil(refiner, monkeypatch, lambda asked: len(asked) == 1, -1.0)
+    again = refiner.refine(rgb, QUICK)
+    assert len(asked) == 2 and not np.array_equal(again, first)
+
+
 @pytest.mark.parametrize(
     ("value", "what"), [(-1.0, "a black picture"), (-0.95, "a black picture"), (np.nan, "numbers")]
 )

@@ -444,6 +444,27 @@ def test_stopped_between_two_turns():
     assert isinstance(second, Problem) and second.status == 503
 
 
+def test_cancelled_between_two_turns():
+    """What was let in, and cancelled before it began, lets the next one in."""
+
+    async def run():
+        worker = Worker(2)
+        finish = worker._finish
+        works = [asyncio.create_task(worker.run(lambda number=number: number)) for number in (1, 2, 3)]
+
+        def finish_and_cancel(*arguments):
+            finish(*arguments)
+            works[1].cancel()
+
+        worker._finish = finish_and_cancel
+        async with asyncio.timeout(5):
+            return await asyncio.gather(*works, return_exceptions=True)
+
+    first, second, third = asyncio.run(run())
+    assert (first, third) == (1, 3)
+    assert isinstance(second, asyncio.CancelledError)
+
+
 def test_a_time_limit(start, refiner, picture):
     refiner.may_go.clear()
     app = start(limits=Limits(time_limit_s=0.2))
