@@ -1,6 +1,7 @@
 """The diffusion pass, with a real pipeline that is tiny. It is loaded by the same code as a real one of 4 GB."""
 
 import dataclasses
+import importlib.util
 import itertools
 import json
 import shutil
@@ -548,7 +549,7 @@ def test_wrong_arguments(plain):
 
 
 def test_packages_that_are_not_installed(monkeypatch):
-    find = loading.importlib.util.find_spec
-    monkeypatch.setattr(loading.importlib.util, "find_spec", lambda name: None if name == "diffusers" else find(name))
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "diffusers" else find(name))
     with pytest.raises(MissingExtraError, match=r"`pixelpainter refine` needs the package diffusers.*\[refine\]"):
         LocalRefiner("balanced")

@@ -6,13 +6,12 @@ import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, TypeVar
 
 import typer
 
-from pixelpainter.errors import MissingExtraError
+from pixelpainter.extras import require
 
 STREAM = "-"  # as a path: stdin or stdout
 AUTO = "auto"  # as --lines-from: the drawings lie beside their pictures
@@ -98,8 +97,8 @@ def find_layers(
         raise wrong("--layers", f"png is several files, which need a folder; {output} is the name of one picture")
     if layers in ("ora", "psd") and destination == "file" and output and named != layers:
         raise wrong("--layers", f"{layers} does not fit {output}; name a file ending in .{layers}")
-    if layers == "psd" and find_spec("psd_tools") is None:  # one error, not one per picture
-        raise MissingExtraError("colorize --layers psd", "layers", "psd-tools")
+    if layers == "psd":  # one error, not one per picture
+        require("colorize --layers psd", "layers", "psd_tools")
     return layers
 
 
