@@ -5,14 +5,30 @@ from __future__ import annotations
 import fnmatch
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pixelpainter.errors import InputError
-from pixelpainter.suffixes import is_archive, is_picture
+from pixelpainter.suffixes import RECORD_FOLDER, is_archive, is_picture
 
 
-def find_files(folder: Path, output: Path) -> tuple[list[Path], list[tuple[Path, InputError]]]:
-    """Return pictures and archives under a folder, sorted, and the sub-folders that cannot be read, each with why.
+@dataclass(frozen=True)
+class Found:
+    """What is in a folder and its sub-folders.
+
+    Attributes:
+        files: pictures and archives, sorted.
+        unreadable: sub-folders that cannot be read, each with the reason.
+        outputs: sub-folders that hold results of earlier runs.
+    """
+
+    files: list[Path]
+    unreadable: list[tuple[Path, InputError]]
+    outputs: list[Path]
+
+
+def find_files(folder: Path, output: Path) -> Found:
+    """Look into a folder and its sub-folders.
 
     Links to folders are followed, once to each. Hidden files and folders are left out, and so is the output folder.
     """
@@ -39,12 +55,28 @@ def find_files(folder: Path, output: Path) -> tuple[list[Path], list[tuple[Path,
         return True
 
     found: list[Path] = []
+    outputs: list[Path] = []
     for parent, folders, files in os.walk(folder, onerror=note, followlinks=True):
         here = Path(parent)
+        if RECORD_FOLDER in folders and here != folder:
+            outputs.append(here)
         folders[:] = [name for name in sorted(folders) if is_wanted(here / name)]
         names = (Path(name) for name in files if not name.startswith("."))
         found += [here / name for name in names if is_picture(name) or is_archive(name)]
-    return sorted(found), unreadable
+    return Found(sorted(found), unreadable, outputs)
+
+
+def results_among(files: Sequence[Path], output: Path) -> set[Path]:
+    """Return those of the files that runs have written into an output folder, and nobody has changed.
+
+    Raises:
+        OutputError: what the runs have noted there cannot be read.
+    """
+    from pixelpainter.records import Records  # waits for numpy, and hardly ever needed
+
+    records = Records(output)
+    inside = [file for file in files if file.is_relative_to(output)]
+    return {file for file in inside if records.wrote(file.relative_to(output).as_posix(), file)}
 
 
 def matches(path: str, patterns: Sequence[str]) -> bool:

@@ -1,7 +1,7 @@
 """Decide which pictures and archives are colored or refined, and where each result goes.
 
 A job is one picture or archive and the file its result goes to. `plan_file` and `plan_folder` make jobs
-from what the user names; they read folders, but never a file.
+from what the user names; they read folders, and files only to know the results of earlier runs among them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
 from pixelpainter.errors import InputError, OutputError, PixelPainterError
-from pixelpainter.finding import find_files, is_same_file, matches
+from pixelpainter.finding import Found, find_files, is_same_file, matches, results_among
 from pixelpainter.suffixes import ARCHIVE_SUFFIXES, PICTURE_SUFFIXES, SAVE_SUFFIXES, SIDE_CARS, is_archive, is_side_car
 
 if TYPE_CHECKING:
@@ -122,6 +122,8 @@ def plan_folder(
     patterns: Sequence[str] = (),
     exclude: Collection[Path] = (),
     layers: LayerFormat | None = None,
+    keep_results: bool = False,
+    on_note: Callable[[str], None] = lambda _: None,
 ) -> list[Job]:
     """Return the jobs that color files and folders into one folder.
 
@@ -139,9 +141,11 @@ def plan_folder(
             the name.
         exclude: files in folders that are no drawings, such as a contact sheet of the last run.
         layers: results are layers of this kind; as "png", a folder OUTPUT/NAME for each drawing.
+        keep_results: take the results of earlier runs that lie in sub-folders, too: they are to be refined.
+        on_note: is told in one line how many were left out.
 
     Raises:
-        OutputError: the output folder is one of the sources.
+        OutputError: the output folder is one of the sources, or what earlier runs have noted cannot be read.
     """
     found: dict[str, tuple[Path, Path]] = {}  # absolute path -> path as given, place under the output
     problems: list[Job] = []
@@ -154,11 +158,12 @@ def plan_folder(
         if is_same_file(source, output):
             raise OutputError(f"{output}: the output folder must not be the folder of the drawings")
         prefix = Path(source.resolve().name) if len(sources) > 1 else Path()
-        files, unreadable = find_files(source, output)
+        there = find_files(source, output)
+        files = there.files if keep_results else _without_results(there, on_note)
         matching = [file for file in files if matches(file.relative_to(source).as_posix(), patterns)]
         chosen = [file for file in matching if not is_side_car(file)]
-        problems += [Job(path, output, problem=problem) for path, problem in unreadable]
-        if not (chosen or unreadable):
+        problems += [Job(path, output, problem=problem) for path, problem in there.unreadable]
+        if not (chosen or there.unreadable):
             problems.append(_nothing_found(source, output, patterns, matching))
         for file in chosen:
             absolute = os.path.abspath(file)  # noqa: PTH100
@@ -170,6 +175,16 @@ def plan_folder(
         for (file, _), name in zip(found.values(), names, strict=True)
     ]
     return without_loss(jobs) + problems
+
+
+def _without_results(found: Found, on_note: Callable[[str], None]) -> list[Path]:
+    """Return the files in a folder without the results of earlier runs in its sub-folders. Raises OutputError."""
+    results: set[Path] = set()
+    for folder in found.outputs:
+        if there := results_among(found.files, folder):
+            on_note(f"{folder}: {len(there)} results of an earlier run are left out")
+            results |= there
+    return [file for file in found.files if file not in results]
 
 
 def parse_shard(text: str) -> tuple[int, int]:

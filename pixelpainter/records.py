@@ -27,8 +27,7 @@ from typing import BinaryIO, Literal, Self
 
 from pixelpainter.errors import OutputError
 from pixelpainter.saving import short_reason
-
-RECORD_FOLDER = ".pixelpainter"
+from pixelpainter.suffixes import RECORD_FOLDER
 
 # Where files cannot be linked, a result's name is reserved with an empty file before the result comes.
 _NOTHING = hashlib.sha256().hexdigest()
@@ -125,6 +124,11 @@ class Records:
             if look_again:  # another process may have made it since the records were read
                 self._read_new()
         return "foreign"
+
+    def wrote(self, place: str, target: Path) -> bool:
+        """Tell whether a file is a result as it was written."""
+        makers = self._known.get(place)
+        return makers is not None and hash_file(target) in {record.result for record in makers}
 
     def add(self, record: Record) -> None:
         """Note what makes a result; call this before the result gets its name.

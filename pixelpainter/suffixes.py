@@ -23,6 +23,9 @@ PICTURE_SUFFIXES = frozenset({*SAVE_SUFFIXES, ".apng", ".gif", ".jfif", ".jpe", 
 
 ARCHIVE_SUFFIXES = frozenset({".cbz", ".zip"})
 
+RECORD_FOLDER = ".pixelpainter"
+"""In an output folder: where runs note what they have written."""
+
 SIDE_CARS = (".hints.json", ".hints.png")
 """Instead of a drawing's suffix: files with its hints."""
 

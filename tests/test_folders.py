@@ -131,6 +131,23 @@ def test_results_of_another_folder_are_never_replaced(command, color, pages, pla
     assert (tmp_path / "out" / "1.png").read_bytes() == kept
 
 
+def test_results_of_earlier_runs_in_sub_folders_are_no_drawings(command, color, pages, plain_model, tmp_path):
+    color()
+    (tmp_path / "out").rename(pages / "first")
+    draw(pages / "first" / "mine.png")
+    draw(pages / "first" / "1.png", 20)  # mine now
+    done = command("colorize", pages, "-o", tmp_path / "out", "--model", plain_model)
+    assert f"{pages}/first: 4 results of an earlier run are left out\n" in done.err
+    assert done.err.endswith("7 colored\n")
+    assert sorted(tree(tmp_path / "out")) == [
+        *(f"{n}.png" for n in range(4)),
+        "first/1.png",
+        "first/mine.png",
+        "sub/0.png",
+    ]
+    assert "left out" in command("colorize", pages, "-o", tmp_path / "out", "--model", plain_model, "--dry-run").err
+
+
 def test_drawings_and_results_may_be_moved_together(command, color, pages, plain_model, tmp_path):
     color()
     draw(pages / "1.png", 30)

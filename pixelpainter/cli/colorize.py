@@ -107,7 +107,7 @@ def colorize(
     from pixelpainter.plan import parse_shard, without_loss
 
     (part,) = parsed("--shard", parse_shard, [shard] if shard else ()) or (None,)
-    plan = _plan(paths, output, destination, format, layers, pattern or (), part, preview, variations)
+    plan = _plan(paths, output, destination, format, layers, pattern or (), part, preview, variations, quiet=quiet)
     inputs = [Path(file) for file in (hints_file, reference, palette) if file]  # a palette may be no file: no matter
     plan = without_loss(plan, inputs)
     cores = threads or available_cpus()
@@ -210,6 +210,8 @@ def _plan(
     part: tuple[int, int] | None,
     preview: Path | None,
     variations: int | None,
+    *,
+    quiet: bool,
 ) -> list[Job]:
     """Return the jobs of this run, and of its part if there are several."""
     from pixelpainter import plan
@@ -224,7 +226,15 @@ def _plan(
     else:
         assert output is not None
         exclude = [] if preview is None or not _is_sheet(preview) else [preview]
-        jobs = plan.plan_folder(paths, Path(output), format=format, patterns=patterns, exclude=exclude, layers=layers)
+        jobs = plan.plan_folder(
+            paths,
+            Path(output),
+            format=format,
+            patterns=patterns,
+            exclude=exclude,
+            layers=layers,
+            on_note=lambda note: None if quiet else print_note(note),
+        )
     if part is not None:
         jobs = plan.take_shard(jobs, part)
     return plan.plan_variations(jobs, variations) if variations else jobs

@@ -232,7 +232,7 @@ def _plan(
         jobs = [plan.plan_file(source, target, format, ending="_refined")]
     else:
         assert output is not None
-        jobs = plan.plan_folder(paths, Path(output), format=format, patterns=patterns)
+        jobs = plan.plan_folder(paths, Path(output), format=format, patterns=patterns, keep_results=True)
     if with_lines:
         jobs = [
             dataclasses.replace(
