@@ -6,6 +6,7 @@ entries, two entries of one name, links, names that lead out of the folder, and 
 
 from __future__ import annotations
 
+import re
 import stat
 import zipfile
 import zlib
@@ -20,15 +21,16 @@ from typing import BinaryIO
 from pixelpainter.errors import InputError, PixelPainterError, ServerLostError
 from pixelpainter.file_painter import FilePainter, Painted
 from pixelpainter.pipeline import in_order
-from pixelpainter.plan import FormatName, is_picture, name_results, result_suffix
+from pixelpainter.plan import FormatName, name_results, result_suffix
 from pixelpainter.saving import short_reason, shown_name
-from pixelpainter.suffixes import SAVE_SUFFIXES, is_side_car
+from pixelpainter.suffixes import SAVE_SUFFIXES, is_picture, is_side_car
 
 MAX_BYTES = 16 << 30  # unpacked; a thousand scanned pages have less
 MAX_ENTRIES = 100_000
 # Deflate packs nothing tighter than 1032 to 1. Real pages hardly shrink at all, white BMP pages up to about 500 to 1.
 MAX_RATIO, RATIO_MATTERS_BYTES = 200, 1 << 30
 _COPY_BYTES = 1 << 20
+_DRIVE = re.compile("[A-Za-z]:")
 _DENSE = frozenset({"PNG", "JPEG", "WEBP", "AVIF"})  # packing them again gains nothing
 
 # zipfile unpacks the others without a limit: some kilobytes of bzip2 may become gigabytes, whatever the size declared.
@@ -167,7 +169,7 @@ def _check(archive: zipfile.ZipFile, source: Path) -> None:
         if stat.S_ISLNK(entry.external_attr >> 16):
             raise InputError(f"{name}: the entry {shown} is a symbolic link; archives with links are refused")
         path = PurePosixPath(entry.filename.replace("\\", "/"))
-        if path.is_absolute() or ".." in path.parts or entry.filename[1:2] == ":" or not path.parts:
+        if path.is_absolute() or ".." in path.parts or _DRIVE.match(entry.filename) or not path.parts:
             raise InputError(
                 f"{name}: the entry {shown!r} leads out of the archive's folder; such archives are refused"
             )

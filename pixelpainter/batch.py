@@ -130,8 +130,7 @@ def color_jobs(
         workers: how many pictures to work on at once.
         on_page: called for each page of an archive that is done.
     """
-    if results.records is not None:
-        clean_leftovers(dict.fromkeys(file.parent for job in jobs for file, _ in job.files))
+    clean_leftovers(dict.fromkeys(file.parent for job in jobs for file, _ in job.files))
 
     def work(job: Job) -> JobResult:
         return color_job(job, painter_of(job, painters), results, workers=workers, on_page=on_page)

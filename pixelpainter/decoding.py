@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -38,8 +38,12 @@ _READERS: tuple[tuple[str, tuple[bytes, ...], str, str], ...] = (
 )
 
 
-def decode_picture(stream: BinaryIO, name: str, max_pixels: int) -> ImageFile.ImageFile:
+def decode_picture(
+    stream: BinaryIO, name: str, max_pixels: int, on_size: Callable[[int], object]
+) -> ImageFile.ImageFile:
     """Return the loaded first frame. PIL's ``Image.open`` is not used: its pixel limit is one global.
+
+    ``on_size`` is called with the number of pixels before they are decoded.
 
     Raises:
         InputError: no picture, cut off, or more than ``max_pixels``. Damage raises whatever PIL raises: see
@@ -61,6 +65,7 @@ def decode_picture(stream: BinaryIO, name: str, max_pixels: int) -> ImageFile.Im
             f"{name}: {image.width}x{image.height} = {pixels} pixels are more than the limit of {max_pixels}; "
             "raise it with --max-pixels"
         )
+    on_size(pixels)
     if image.format == "TIFF":
         _silence_libtiff()
         _turn_resolution(image)
@@ -70,6 +75,16 @@ def decode_picture(stream: BinaryIO, name: str, max_pixels: int) -> ImageFile.Im
     if image.format == "PNG" and not _has_png_end(stream):
         raise InputError(f"{name}: the file is cut off; make or fetch it again")
     return image
+
+
+def count_frames(image: ImageFile.ImageFile, stream: BinaryIO) -> int:
+    """Return how many pictures a file holds of which the first one is loaded."""
+    with contextlib.suppress(Exception):  # PIL promises nothing about damage behind the first
+        if image.format in ("TIFF", "GIF"):  # they look for the others, and would forget what is loaded
+            stream.seek(0)
+            image = type(image)(stream, "")
+        return int(getattr(image, "n_frames", 1))
+    return 1
 
 
 def _find_reader(prefix: bytes) -> Any:

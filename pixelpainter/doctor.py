@@ -21,6 +21,7 @@ from pixelpainter.devices import (
     why_no_cuda,
 )
 from pixelpainter.hub import MODEL_VARIABLE
+from pixelpainter.models import local_path
 
 # Distributions whose versions matter. None is imported for this: torch alone takes a second.
 PACKAGES = (
@@ -96,7 +97,7 @@ def _folders() -> dict[str, str]:
     """Return where files are kept; the Hub's own variables decide about its cache."""
     home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
     cache = os.environ.get("HF_HUB_CACHE") or Path(home) / "hub"
-    return {"package": str(Path(__file__).parent), "models_from_the_hub": str(Path(cache).expanduser())}
+    return {"package": str(Path(__file__).parent), "models_from_the_hub": str(local_path(cache))}
 
 
 def _try_coloring(report: dict[str, Any], model: str | None, device: Device) -> None:

@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import io
 import logging
-import os
 import tempfile
 import time
 import warnings
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 import pixelpainter
+from pixelpainter.atomic import new_file
 from pixelpainter.card import CARD_KEY, ModelCard, Palette, Precision
 from pixelpainter.errors import ExportError
 from pixelpainter.nets.deploy import deployed
@@ -127,24 +127,19 @@ def export(generator: nn.Module, checkpoint: Checkpoint, card: ModelCard, pictur
 def _write_if_proven(
     generator: nn.Module, model: onnx.ModelProto, inputs: list[Inputs], floor: float, output: Path
 ) -> Proof:
-    """Write a model and compare it with its generator; the file stays only if the worst picture reaches the floor."""
-    temporary = ""
+    """Compare a model with its generator, and write it if the worst picture reaches the floor."""
+    content = model.SerializeToString()
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=output.parent, prefix=".", suffix=".part", delete=False) as file:
-            temporary = file.name
-            file.write(model.SerializeToString())
-            file.flush()
-            os.fsync(file.fileno())
-        result = _prove(generator, Path(temporary), inputs)
+        with tempfile.TemporaryDirectory(dir=output.parent, prefix=".") as folder:
+            candidate = Path(folder) / output.name
+            candidate.write_bytes(content)
+            result = _prove(generator, candidate, inputs)
         if result.worst_psnr >= floor:  # never true of NaN
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(output)
+            with new_file(output, overwrite=True) as stream:
+                stream.write(content)
     except OSError as error:
         raise ExportError(f"{output}: cannot be written ({error.strerror or error})") from error
-    finally:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
     return result
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, ClassVar, Literal, Self
@@ -25,6 +27,7 @@ PaintStatus = Literal["colored", "refined", "copied", "skipped"]
 
 # The most bytes that a picture file may have per pixel (four channels of 32 bits), and for its metadata.
 _BYTES_PER_PIXEL, _METADATA_BYTES = 16, 64 << 20
+_PIECE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -96,21 +99,19 @@ class FilePainter(ABC):
         Raises:
             InputError: it cannot be read, or is too large to be a picture of ``max_pixels``.
         """
-        name = shown_name(source)
-        try:
-            with source.open("rb") as stream:
-                return self.read_stream(stream, name)
-        except IsADirectoryError as error:
-            raise InputError(f"{name}: this is a folder; give a picture file") from error
-        except (OSError, ValueError) as error:  # ValueError: a null character in the name
-            raise InputError(f"{name}: cannot be opened ({short_reason(error)})") from error
+        with opened(source) as stream:
+            return self.read_stream(stream, shown_name(source))
 
     def read_stream(self, stream: BinaryIO, name: str) -> bytes:
         """Read a picture from a stream to its end. Raises InputError if it is too large, see `read`."""
-        data = stream.read(self.max_file_bytes + 1)
-        if len(data) > self.max_file_bytes:
-            raise InputError(f"{name}: the file is larger than any picture of {self.max_pixels} pixels (--max-pixels)")
-        return data
+        data = io.BytesIO()
+        while piece := stream.read(_PIECE_BYTES):  # all at once would take the memory of the largest file
+            data.write(piece)
+            if data.tell() > self.max_file_bytes:
+                raise InputError(
+                    f"{name}: the file is larger than any picture of {self.max_pixels} pixels (--max-pixels)"
+                )
+        return data.getvalue()
 
     @property
     def max_file_bytes(self) -> int:
@@ -124,6 +125,24 @@ class FilePainter(ABC):
         return encode_picture(
             rgb, format=format, alpha=picture.alpha, dpi=picture.dpi, quality=self.quality, metadata=metadata
         )
+
+
+@contextmanager
+def opened(source: Path) -> Iterator[BinaryIO]:
+    """Open a file of the user for reading. Raises InputError."""
+    name = shown_name(source)
+    try:
+        with source.open("rb") as stream:
+            yield stream
+    except IsADirectoryError as error:
+        raise InputError(f"{name}: this is a folder; give a picture file") from error
+    except (OSError, ValueError) as error:  # ValueError: a null character in the name
+        raise InputError(f"{name}: cannot be opened ({short_reason(error)})") from error
+
+
+def notes_on(picture: Picture) -> tuple[str, ...]:
+    """Return what the user should know about a file that was read."""
+    return (f"only the first of {picture.frames} pictures in this file was taken",) if picture.frames > 1 else ()
 
 
 class Named(io.BytesIO):

@@ -17,7 +17,15 @@ from typing import Literal
 from pixelpainter.errors import ModelError
 from pixelpainter.external_data import refuse_outside_data
 from pixelpainter.hub_errors import explain
-from pixelpainter.models import BUNDLED_NAME, KNOWN_MODELS, HubFile, home_of, is_bare_repository, parse_reference
+from pixelpainter.models import (
+    BUNDLED_NAME,
+    KNOWN_MODELS,
+    HubFile,
+    home_of,
+    is_bare_repository,
+    local_path,
+    parse_reference,
+)
 
 Download = Literal["missing", "never", "always"]
 
@@ -51,7 +59,7 @@ def find_model(name: str | Path | None = None, *, download: Download = "missing"
         return _find_bundled()
     if isinstance(name, str) and name in KNOWN_MODELS:
         return _find_on_hub(home_of(name), name, download, quiet=quiet)
-    path = Path(name).expanduser()
+    path = local_path(name)
     if path.is_dir():
         raise ModelError(f"{name}{origin}: this is a folder; give the .onnx file inside it")
     if path.is_file():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 
+from pixelpainter.errors import first_line
 from pixelpainter.models import HubFile
 
 _LOG_IN = "log in with `hf auth login` or set HF_TOKEN"
@@ -33,11 +34,11 @@ def explain(error: BaseException, model: HubFile) -> str:
     if kinds & {"TimeoutException", "Timeout", "TimeoutError"}:
         return f"{host} did not answer in time; try again, or raise HF_HUB_DOWNLOAD_TIMEOUT and HF_HUB_ETAG_TIMEOUT"
     if "ProxyError" in kinds:
-        return f"the proxy does not lead to {host} ({_first_line(error)}); check HTTPS_PROXY"
+        return f"the proxy does not lead to {host} ({first_line(error)}); check HTTPS_PROXY"
     if kinds & {"ConnectError", "ConnectionError", "UnsupportedProtocol", "InvalidURL"}:
-        return f"{host} cannot be reached ({_first_line(error)}); check the connection and HF_ENDPOINT"
+        return f"{host} cannot be reached ({first_line(error)}); check the connection and HF_ENDPOINT"
     if kinds & {"TransportError", "ChunkedEncodingError"} or "Consistency check failed" in str(error):
-        reason = _first_line(error).partition(" (")[0]
+        reason = first_line(error).partition(" (")[0]
         return f"the connection to {host} broke off ({reason}); what came of the file is not used: try again"
     if kinds & {"FileMetadataError"}:
         return f"{host} does not answer like a Hugging Face Hub; check HF_ENDPOINT and the proxy"
@@ -46,7 +47,7 @@ def explain(error: BaseException, model: HubFile) -> str:
     if isinstance(error, OSError) and error.strerror:
         where = error.filename or constants.HF_HUB_CACHE
         return f"it cannot be kept in {where} ({error.strerror}); choose another folder with HF_HOME"
-    return f"the transfer failed ({type(error).__name__}: {_first_line(error)})"
+    return f"the transfer failed ({type(error).__name__}: {first_line(error)})"
 
 
 def _explain_answer(error: Exception, model: HubFile, host: str) -> str:
@@ -68,9 +69,4 @@ def _explain_answer(error: Exception, model: HubFile, host: str) -> str:
         return f"{host} answers that there were too many requests (429); wait, or {_LOG_IN}"
     if status >= 500:
         return f"{host} has a fault of its own ({status}); try again later"
-    return f"{host} refuses the request ({_first_line(error)})"
-
-
-def _first_line(error: BaseException) -> str:
-    """Return the first line of an error's message that has text, or its type."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return f"{host} refuses the request ({first_line(error)})"

@@ -7,6 +7,7 @@ files, saving.py writes them; both are offered from here.
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from pixelpainter.decoding import decode_picture, errors_named
+from pixelpainter.decoding import count_frames, decode_picture, errors_named
 from pixelpainter.errors import InputError
 from pixelpainter.saving import (
     Pixels,
@@ -63,12 +64,14 @@ class Picture:
         alpha: (H, W) uint8, 0 = transparent; None where everything is opaque.
         dpi: horizontal and vertical resolution, None where the source names none.
         format: PIL format name of the source ("PNG"); empty for pictures made in memory.
+        frames: how many pictures the source holds; this is the first one.
     """
 
     rgb: Pixels
     alpha: Pixels | None
     dpi: tuple[float, float] | None
     format: str
+    frames: int = 1
 
 
 @dataclass(frozen=True)
@@ -82,12 +85,15 @@ class Letterbox:
     width: int
 
 
-def open_picture(source: Path | BinaryIO, *, max_pixels: int = 150_000_000) -> Picture:
+def open_picture(
+    source: Path | BinaryIO, *, max_pixels: int = 150_000_000, on_size: Callable[[int], object] = lambda _: None
+) -> Picture:
     """Read a picture file; of an animation, the first frame.
 
     Args:
         source: a path, or a binary stream (read to its end; it need not be seekable).
         max_pixels: pictures with more pixels than this are refused before they are decoded.
+        on_size: called with the number of pixels before they are decoded; it may wait until there is memory for them.
 
     Raises:
         InputError: the file is missing, unreadable, no picture, damaged, cut off or too large.
@@ -100,7 +106,8 @@ def open_picture(source: Path | BinaryIO, *, max_pixels: int = 150_000_000) -> P
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
         raise InputError(f"{name}: cannot be opened ({short_reason(error)})") from error
     with stream, errors_named(name):
-        return _convert(decode_picture(stream, name, max_pixels))
+        image = decode_picture(stream, name, max_pixels, on_size)
+        return dataclasses.replace(_convert(image), frames=count_frames(image, stream))
 
 
 def picture_from_image(image: Image.Image) -> Picture:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from pixelpainter.errors import ModelError
 
@@ -85,6 +86,11 @@ def home_of(name: str) -> HubFile:
             f"`pixelpainter train --system {name}`"
         )
     return home
+
+
+def local_path(name: str | Path) -> Path:
+    """Return the path that a name stands for; a ~ is a home folder, unless there is no such user."""
+    return Path(os.path.expanduser(name))  # noqa: PTH111 (Path.expanduser raises RuntimeError)
 
 
 def is_bare_repository(text: str) -> bool:

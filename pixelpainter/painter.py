@@ -7,6 +7,7 @@ import functools
 import hashlib
 import json
 import os
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
@@ -16,7 +17,7 @@ import numpy as np
 from pixelpainter import __version__
 from pixelpainter.colorize import Colorizer
 from pixelpainter.errors import InputError, OutputError
-from pixelpainter.file_painter import FilePainter, Named, Painted, writable_format
+from pixelpainter.file_painter import FilePainter, Named, Painted, notes_on, writable_format
 from pixelpainter.imaging import Picture, open_picture
 from pixelpainter.lines import is_colored
 from pixelpainter.pipeline import Room
@@ -64,8 +65,7 @@ class Painter(FilePainter):
         Raises:
             InputError: there is such a file, but it cannot be used.
         """
-        # os.path, for a name that is too long with the new suffix: Path.is_file would raise.
-        files = [file for suffix in SIDE_CARS if os.path.isfile(file := source.with_suffix(suffix))]  # noqa: PTH113
+        files = [file for suffix in SIDE_CARS if (file := _side_car(source, suffix)) is not None]
         if not files:
             return self
         from pixelpainter.strokes import read_hints
@@ -109,8 +109,12 @@ class Painter(FilePainter):
         """
         memory = _REGIONS_MEMORY if layers or self.settings.flat else 1
         try:
-            picture = open_picture(Named(data, name), max_pixels=self.max_pixels)
-            with self.room.taken(memory * (picture.rgb.size // 3)):
+            with ExitStack() as stack:
+
+                def take_room(pixels: int) -> None:
+                    stack.enter_context(self.room.taken(memory * pixels))
+
+                picture = open_picture(Named(data, name), max_pixels=self.max_pixels, on_size=take_room)
                 return self._paint(picture, data, name, format or writable_format(picture.format), layers)
         except MemoryError as error:
             raise InputError(f"{name}: there is not enough memory for this picture") from error
@@ -123,8 +127,9 @@ class Painter(FilePainter):
         if self.colored != "force" and is_colored(picture.rgb):
             if self.colored == "skip":
                 return Painted((), "skipped", size)
-            return Painted(self._copied(picture, data, format, layers), "copied", size)
-        notes: list[str] = []
+            copy = self._copied(picture, data, format, layers)
+            return Painted(copy, "copied", size, () if copy == (data,) else notes_on(picture))
+        notes = list(notes_on(picture))
         try:
             if layers is not None:
                 parts = self.colorizer.layer_picture(picture, self.settings, on_note=notes.append)
@@ -144,6 +149,15 @@ class Painter(FilePainter):
             paper = np.full(picture.rgb.shape[:2], 255, np.uint8)
             return _encoded_layers(build_layers(picture.rgb, paper, picture.rgb, picture.alpha), layers, picture)
         return (data if picture.format == format else self._encoded(picture, picture.rgb, format),)
+
+
+def _side_car(source: Path, suffix: str) -> Path | None:
+    """Return the file beside a drawing that has this suffix, maybe in capitals."""
+    for spelling in (suffix, ".hints" + Path(suffix).suffix.upper(), suffix.upper()):
+        # os.path, for a name that is too long with the new suffix: Path.is_file would raise.
+        if os.path.isfile(file := source.with_suffix(spelling)):  # noqa: PTH113
+            return file
+    return None
 
 
 def _encoded_layers(

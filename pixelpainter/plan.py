@@ -1,13 +1,12 @@
 """Decide which pictures and archives are colored or refined, and where each result goes.
 
 A job is one picture or archive and the file its result goes to. `plan_file` and `plan_folder` make jobs
-from what the user names; they read folders, but never a file.
+from what the user names; they read folders, and files only to know the results of earlier runs among them.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import fnmatch
 import hashlib
 import itertools
 import os
@@ -19,12 +18,12 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
 from pixelpainter.errors import InputError, OutputError, PixelPainterError
-from pixelpainter.suffixes import PICTURE_SUFFIXES, SAVE_SUFFIXES, SIDE_CARS, is_side_car
+from pixelpainter.finding import Found, find_files, is_same_file, matches, results_among
+from pixelpainter.suffixes import ARCHIVE_SUFFIXES, PICTURE_SUFFIXES, SAVE_SUFFIXES, SIDE_CARS, is_archive, is_side_car
 
 if TYPE_CHECKING:
     from pixelpainter.layers.files import LayerFormat
 
-ARCHIVE_SUFFIXES = frozenset({".cbz", ".zip"})
 FormatName = Literal["png", "jpg", "webp", "tiff", "keep"]
 
 _KEPT_SUFFIXES = {".jfif": ".jpg", ".jpe": ".jpg"}  # read, and written under their usual name
@@ -68,16 +67,6 @@ class Job:
         return [(self.target / name, f"{self.place}/{name}") for name in LAYER_FILES]
 
 
-def is_archive(path: PurePath) -> bool:
-    """Tell by its name whether a file is an archive of pictures."""
-    return path.suffix.lower() in ARCHIVE_SUFFIXES
-
-
-def is_picture(path: PurePath) -> bool:
-    """Tell by its name whether a file is a picture that can be read."""
-    return path.suffix.lower() in PICTURE_SUFFIXES
-
-
 def result_suffix(source: PurePath, format: FormatName | None = None, layers: LayerFormat | None = None) -> str:
     """Return the suffix of a result, with its dot. None = PNG. An archive stays an archive, a folder has none."""
     suffix = source.suffix
@@ -109,6 +98,8 @@ def plan_file(
         problem = _no_layers(source)
         if problem is None and layers != "png" and target.suffix.lower() != f".{layers}":
             problem = OutputError(f"{target}: layers of this kind need a name ending in .{layers}")
+    elif is_side_car(target):
+        problem = OutputError(f"{target}: this is a name for hints; name another file")
     elif is_archive(source) and not is_archive(target):
         problem = OutputError(f"{target}: an archive becomes an archive; name a file ending in .cbz or .zip")
     elif not is_archive(source) and target.suffix.lower() not in SAVE_SUFFIXES:
@@ -131,10 +122,12 @@ def plan_folder(
     patterns: Sequence[str] = (),
     exclude: Collection[Path] = (),
     layers: LayerFormat | None = None,
+    keep_results: bool = False,
+    on_note: Callable[[str], None] = lambda _: None,
 ) -> list[Job]:
     """Return the jobs that color files and folders into one folder.
 
-    A file goes to OUTPUT/NAME.png. A folder is searched with its sub-folders, and its tree mirrored:
+    A file goes to OUTPUT/NAME.png. A folder is searched with its sub-folders (see `find_files`), and its tree mirrored:
     under OUTPUT itself if it is the only source, else under OUTPUT/FOLDER. Hidden files, files with
     hints, and the output folder are no input. Where two results would have one name, the drawing that has this name
     itself gets it and the others keep their suffix (``a.jpg`` beside ``a.png`` becomes ``a.jpg.png``).
@@ -148,9 +141,11 @@ def plan_folder(
             the name.
         exclude: files in folders that are no drawings, such as a contact sheet of the last run.
         layers: results are layers of this kind; as "png", a folder OUTPUT/NAME for each drawing.
+        keep_results: take the results of earlier runs that lie in sub-folders, too: they are to be refined.
+        on_note: is told in one line how many were left out.
 
     Raises:
-        OutputError: the output folder is one of the sources.
+        OutputError: the output folder is one of the sources, or what earlier runs have noted cannot be read.
     """
     found: dict[str, tuple[Path, Path]] = {}  # absolute path -> path as given, place under the output
     problems: list[Job] = []
@@ -160,13 +155,16 @@ def plan_folder(
             if not is_side_car(source):  # `*.png` in a shell names them too
                 found.setdefault(os.path.abspath(source), (source, Path(source.name)))  # noqa: PTH100
             continue
-        if _same_file(source, output):
+        if is_same_file(source, output):
             raise OutputError(f"{output}: the output folder must not be the folder of the drawings")
         prefix = Path(source.resolve().name) if len(sources) > 1 else Path()
-        files, unreadable = _find_files(source, output)
-        matching = [file for file in files if _matches(file.relative_to(source).as_posix(), patterns)]
+        there = find_files(source, output)
+        files = there.files if keep_results else _without_results(there, on_note)
+        matching = [file for file in files if matches(file.relative_to(source).as_posix(), patterns)]
         chosen = [file for file in matching if not is_side_car(file)]
-        problems += unreadable or ([] if chosen else [_nothing_found(source, output, patterns, matching)])
+        problems += [Job(path, output, problem=problem) for path, problem in there.unreadable]
+        if not (chosen or there.unreadable):
+            problems.append(_nothing_found(source, output, patterns, matching))
         for file in chosen:
             absolute = os.path.abspath(file)  # noqa: PTH100
             if absolute not in not_drawings:
@@ -176,7 +174,17 @@ def plan_folder(
         Job(file, output / name, name.as_posix(), _no_layers(file) if layers else None, layers=layers)
         for (file, _), name in zip(found.values(), names, strict=True)
     ]
-    return _without_loss(jobs) + problems
+    return without_loss(jobs) + problems
+
+
+def _without_results(found: Found, on_note: Callable[[str], None]) -> list[Path]:
+    """Return the files in a folder without the results of earlier runs in its sub-folders. Raises OutputError."""
+    results: set[Path] = set()
+    for folder in found.outputs:
+        if there := results_among(found.files, folder):
+            on_note(f"{folder}: {len(there)} results of an earlier run are left out")
+            results |= there
+    return [file for file in found.files if file not in results]
 
 
 def parse_shard(text: str) -> tuple[int, int]:
@@ -199,7 +207,9 @@ def take_shard(jobs: Sequence[Job], shard: tuple[int, int]) -> list[Job]:
 
 
 def name_results(places: Sequence[Path], suffix_of: Callable[[Path], str], taken: Collection[Path] = ()) -> list[Path]:
-    """Return a result's name for each drawing's place; no name occurs twice.
+    """Return a result's name for each drawing's place; no name occurs twice, not even in capitals.
+
+    A disk may not tell A.png from a.png; that of the drawings does where both are drawings, and they keep their names.
 
     Args:
         places: where the drawings lie, relative paths.
@@ -207,27 +217,28 @@ def name_results(places: Sequence[Path], suffix_of: Callable[[Path], str], taken
         taken: names that belong to other files.
     """
     wanted = [place.with_suffix(suffix_of(place)) for place in places]
-    uses = Counter(wanted)
+    uses = Counter(map(_folded, wanted))
     names: dict[int, Path] = {}
-    used = set(taken)
+    used, folded = set(taken), set(map(_folded, taken))
     # Drawings that already have the name come first: adding a.jpg to a folder never renames a.png's result.
     order = sorted(range(len(places)), key=lambda index: (places[index] != wanted[index], places[index]))
     for index in order:
         place, name = places[index], wanted[index]
-        if place != name and (uses[name] > 1 or name in used):
+        if place != name and (uses[_folded(name)] > 1 or _folded(name) in folded):
             name = place.with_name(place.name + name.suffix)
         number = 2
-        while name in used:
+        while name in used or (place != name and _folded(name) in folded):
             name = place.with_name(f"{place.name}_{number}{name.suffix}")
             number += 1
         used.add(name)
+        folded.add(_folded(name))
         names[index] = name
     return [names[index] for index in range(len(places))]
 
 
-def _matches(path: str, patterns: Sequence[str]) -> bool:
-    name = path.rpartition("/")[2]
-    return not patterns or any(fnmatch.fnmatchcase(path if "/" in glob else name, glob) for glob in patterns)
+def _folded(path: Path) -> Path:
+    """Return a path as a disk sees it that does not tell capitals from small letters."""
+    return Path(path.as_posix().casefold())
 
 
 def _nothing_found(source: Path, output: Path, patterns: Sequence[str], hints: Sequence[Path]) -> Job:
@@ -247,44 +258,18 @@ def plan_variations(jobs: Sequence[Job], count: int) -> list[Job]:
         target = job.target.with_name(f"{stem}_{variation + 1}{suffix}")
         place = str(PurePosixPath(job.place).with_name(target.name)) if job.place else ""
         copies.append(dataclasses.replace(job, target=target, place=place, variation=variation))
-    return _without_loss(copies)
+    return without_loss(copies)
 
 
-def _without_loss(jobs: list[Job]) -> list[Job]:
-    """Give a problem to each job whose result would replace a drawing of this run."""
+def without_loss(jobs: list[Job], others: Collection[Path] = ()) -> list[Job]:
+    """Give a problem to each job whose result would replace a drawing of this run, or one of the other files."""
     existing = [{os.path.realpath(file) for file, _ in job.files if os.path.lexists(file)} for job in jobs]
     if not any(existing):
         return jobs
-    drawings = {os.path.realpath(job.source) for job in jobs}
+    needed = {os.path.realpath(file) for file in (*others, *(job.source for job in jobs if job.data is None))}
     return [
-        dataclasses.replace(job, problem=OutputError(f"{job.target}: the result would replace a drawing"))
-        if job.problem is None and targets & drawings
+        dataclasses.replace(job, problem=OutputError(f"{job.target}: the result would replace a file that is read"))
+        if job.problem is None and targets & needed
         else job
         for job, targets in zip(jobs, existing, strict=True)
     ]
-
-
-def _find_files(folder: Path, output: Path) -> tuple[list[Path], list[Job]]:
-    """Return pictures and archives under a folder, sorted, and a job with a problem per unreadable sub-folder."""
-    unreadable: list[Job] = []
-
-    def note(error: OSError) -> None:
-        problem = InputError(f"{error.filename}: the folder cannot be read ({error.strerror})")
-        unreadable.append(Job(Path(error.filename), output, problem=problem))
-
-    found: list[Path] = []
-    for parent, folders, files in os.walk(folder, onerror=note):
-        here = Path(parent)
-        folders[:] = sorted(
-            name for name in folders if not name.startswith(".") and not _same_file(here / name, output)
-        )
-        names = (Path(name) for name in files if not name.startswith("."))
-        found += [here / name for name in names if is_picture(name) or is_archive(name)]
-    return sorted(found), unreadable
-
-
-def _same_file(first: Path, second: Path) -> bool:
-    try:
-        return first.samefile(second)
-    except OSError:  # one of them does not exist
-        return False

@@ -17,8 +17,8 @@ from pixelpainter.errors import OutputError, PixelPainterError
 from pixelpainter.file_painter import Named
 from pixelpainter.imaging import open_picture, save_picture
 from pixelpainter.painter import Painter
-from pixelpainter.plan import is_archive
 from pixelpainter.saving import short_reason, shown_name
+from pixelpainter.suffixes import is_archive
 
 MAX_PAIRS = 40  # 4 across, 10 down: 2200x2950 pixels, whatever the length of the run
 COLUMNS = 4
@@ -35,15 +35,17 @@ def check_sheet(path: Path, *, overwrite: bool) -> None:
     name = shown_name(path)
     if path.suffix.lower() != ".png":
         raise OutputError(f"{name}: a contact sheet is a PNG; name a file ending in .png")
-    if overwrite or not path.exists():
-        return
+    if not overwrite and path.exists() and not is_sheet(path):
+        raise OutputError(f"{name}: exists already and is no contact sheet; use --overwrite to replace it")
+
+
+def is_sheet(path: Path) -> bool:
+    """Tell whether a file is a contact sheet."""
     try:
         with Image.open(path) as image:
-            ours = image.info.get("Title") == _MARK["Title"]
-    except (OSError, SyntaxError):
-        ours = False
-    if not ours:
-        raise OutputError(f"{name}: exists already and is no contact sheet; use --overwrite to replace it")
+            return bool(image.info.get("Title") == _MARK["Title"])
+    except Exception:  # no file, no picture, one too large: decoders of foreign bytes raise nearly anything
+        return False
 
 
 def save_sheet(path: Path, pairs: Sequence[tuple[Path, Path]], painter: Painter) -> int:

@@ -13,11 +13,13 @@ keep the size.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
 import threading
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -25,8 +27,7 @@ from typing import BinaryIO, Literal, Self
 
 from pixelpainter.errors import OutputError
 from pixelpainter.saving import short_reason
-
-RECORD_FOLDER = ".pixelpainter"
+from pixelpainter.suffixes import RECORD_FOLDER
 
 # Where files cannot be linked, a result's name is reserved with an empty file before the result comes.
 _NOTHING = hashlib.sha256().hexdigest()
@@ -44,6 +45,8 @@ class Record:
         source: SHA-256 of the drawing.
         made_by: fingerprint of model, settings and program.
         whole: whether everything went well; the result of an archive with a damaged page is not whole.
+        drawing: the drawing's path from the output folder, with slashes, so that both can be moved together; None in
+            the records of older versions.
     """
 
     place: str
@@ -51,6 +54,7 @@ class Record:
     source: str
     made_by: str
     whole: bool = True
+    drawing: str | None = None
 
 
 class Records:
@@ -66,6 +70,7 @@ class Records:
         Raises:
             OutputError: there are records, but they cannot be read.
         """
+        self._output = output
         name = "records.jsonl" if shard is None else f"records-{shard[0]}-of-{shard[1]}.jsonl"
         self._file = output / RECORD_FOLDER / name
         self._descriptor: int | None = None
@@ -87,32 +92,43 @@ class Records:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def state(self, place: str, target: Path, source: str, made_by: str) -> State:
+    def path_of(self, drawing: Path) -> str:
+        """Return the path of a drawing as records hold it."""
+        path = drawing.parent.resolve() / drawing.name  # a drawing that is a link is known by its own name
+        with suppress(ValueError):  # Windows: it lies on another drive
+            path = Path(os.path.relpath(path, self._output.resolve()))
+        return path.as_posix()
+
+    def state(self, target: Path, wanted: Record) -> State:
         """Tell what the file of a result is.
 
         Args:
-            place: the result's path under the output folder.
-            target: the same as a path of this machine.
-            source: SHA-256 of the drawing.
-            made_by: fingerprint of model, settings and program.
+            target: the file.
+            wanted: how it would be made now; of the result itself nothing need be known.
 
         Returns:
-            "missing"; "current": made of this drawing in this way; "outdated": made by this program of
-            something else; "foreign": not made by this program, or changed since.
+            "missing"; "current": made of this drawing in this way; "outdated": made by this program in another way,
+            or before the drawing was changed; "foreign": not made by this program, changed since, or the result of
+            another drawing.
         """
         if not os.path.lexists(target):
             return "missing"
         content = hash_file(target)
-        wanted = Record(place, content, source, made_by)
         for look_again in (True, False):
-            ours = [record for record in self._known.get(place, ()) if content in (record.result, _NOTHING)]
-            if wanted in ours:
+            makers = [record for record in self._known.get(wanted.place, ()) if content in (record.result, _NOTHING)]
+            ours = [record for record in makers if _is_same_drawing(record, wanted)]
+            if any(dataclasses.replace(wanted, result=content, drawing=record.drawing) == record for record in ours):
                 return "current"
             if ours:
                 return "outdated"
             if look_again:  # another process may have made it since the records were read
                 self._read_new()
         return "foreign"
+
+    def wrote(self, place: str, target: Path) -> bool:
+        """Tell whether a file is a result as it was written."""
+        makers = self._known.get(place)
+        return makers is not None and hash_file(target) in {record.result for record in makers}
 
     def add(self, record: Record) -> None:
         """Note what makes a result; call this before the result gets its name.
@@ -162,9 +178,15 @@ class Records:
                     self._read_to[file] = self._read_to.get(file, 0) + len(line)
                 try:
                     record = Record(**json.loads(line))
-                except (ValueError, TypeError):
+                    self._known[record.place].append(record)
+                except (ValueError, TypeError, RecursionError):
                     continue
-                self._known[record.place].append(record)
+
+
+def _is_same_drawing(record: Record, wanted: Record) -> bool:
+    """Tell whether two records are of one drawing, which may have been changed, or else moved or copied."""
+    same_path = record.drawing is not None and record.drawing == wanted.drawing
+    return same_path or record.source == wanted.source
 
 
 def hash_bytes(data: bytes) -> str:

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from pixelpainter.atomic import new_file
 from pixelpainter.errors import OutputError
-from pixelpainter.file_painter import FilePainter
+from pixelpainter.file_painter import FilePainter, opened
 from pixelpainter.plan import FormatName, Job
 from pixelpainter.records import Record, Records, State, hash_file, hash_stream
 from pixelpainter.saving import short_reason, shown_name
@@ -51,6 +51,9 @@ class Results:
         """
         if job.problem is not None:
             raise job.problem
+        if source is None and job.data is None:
+            with opened(job.source):  # it is there
+                pass
         if not any(os.path.lexists(file) for file, _ in job.files):
             return "missing"
         if self.records is not None and not self.overwrite:
@@ -69,7 +72,7 @@ class Results:
             return "outdated"
         state: State = "foreign"
         if self.records is not None:
-            state = self.records.state(place, file, source, self.made_by(job, painter))
+            state = self.records.state(file, self._record(job, place, painter, source))
         if state == "foreign":
             raise OutputError(f"{name}: exists already; use --overwrite to replace it")
         return state
@@ -89,12 +92,16 @@ class Results:
         Raises:
             OutputError: the result cannot be written.
         """
-        made_by = self.made_by(job, painter)
         for (file, place), fill in zip(job.files, fills, strict=True):
-            self._store(file, fill, replace, Record(place, "", source, made_by))
+            self._store(file, fill, replace, self._record(job, place, painter, source))
+
+    def _record(self, job: Job, place: str, painter: FilePainter, source: str) -> Record:
+        """Return what makes one file of a result, of which the content is not known yet."""
+        drawing = None if self.records is None else self.records.path_of(job.source)
+        return Record(place, "", source, self.made_by(job, painter), drawing=drawing)
 
     def _store(self, file: Path, fill: Callable[[BinaryIO], bool], replace: bool, record: Record) -> None:
-        """Write one file, and first its record, of which the content is not known yet. Raises OutputError."""
+        """Write one file, and first its record. Raises OutputError."""
         name, content = shown_name(file), ""
         try:
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -150,14 +150,15 @@ def refused(path, painter, *words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["../evil.png", "/etc/evil.png", "a/../../evil.png", "..\\evil.png", "C:\\evil.png", ".."]
+    "name", ["../evil.png", "/etc/evil.png", "a/../../evil.png", "..\\evil.png", "C:\\evil.png", "c:evil", ".."]
 )
 def test_names_that_lead_out(painter, tmp_path, name):
     refused(pack(tmp_path / "b.cbz", {"1.png": encoded(page()), name: b"x"}), painter, "leads out")
 
 
-def test_names_with_dots_are_fine(painter, tmp_path):
-    done = color_archive(pack(tmp_path / "b.cbz", {"a..b/...c.png": b"x", "..d.png": b"x"}), io.BytesIO(), painter)
+def test_names_with_dots_and_colons_are_fine(painter, tmp_path):
+    entries = dict.fromkeys(["a..b/...c.png", "..d.png", "1: cover.txt", "ab:c.txt"], b"x")
+    done = color_archive(pack(tmp_path / "b.cbz", entries), io.BytesIO(), painter)
     assert done.problems == ()
 
 

@@ -80,12 +80,15 @@ def test_strange_sizes_are_colored(command, plain_model, tmp_path, size):
     assert load(tmp_path / "strip_color.png").size == size
 
 
-def test_of_an_animation_the_first_picture(command, plain_model, tmp_path):
-    frames = [Image.new("L", (50, 40), 255), Image.new("L", (50, 40), 0)]
-    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
-    assert command("colorize", tmp_path / "moving.gif", "--model", plain_model).status == 0
-    result = load(tmp_path / "moving_color.png")
+@pytest.mark.parametrize("name", ["moving.gif", "scan.tiff", "moving.webp", "moving.png"])
+def test_of_several_pictures_in_a_file_the_first_one(command, plain_model, tmp_path, name):
+    frames = [Image.new("L", (50, 40), 255), *(Image.new("L", (50, 40), value) for value in (0, 99))]
+    frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:])
+    done = command("colorize", tmp_path / name, "-o", tmp_path / "out.png", "--model", plain_model)
+    assert (done.status, "only the first of 3 pictures in this file was taken" in done.err) == (0, True)
+    result = load(tmp_path / "out.png")
     assert result.size == (50, 40)
+    assert result.convert("L").getextrema()[0] > 90
     assert getattr(result, "n_frames", 1) == 1
 
 

@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from typing import get_args
@@ -95,6 +96,12 @@ def test_version(command):
         ["colorize", "a.png", "--variations", "1"],
         ["colorize", "a.png", "--variations", "2", "--palette", "FF0000,00FF00"],
         ["colorize", "a.png", "--variations", "2", "-o", "-"],
+        ["colorize", "a.png", "--preview", "sheet.png", "-o", "-"],
+        ["colorize", "a.png", "--report", "run.jsonl", "-o", "-"],
+        ["colorize", "a.png", "--colored", "skip", "-o", "-"],
+        ["colorize", "a.png", "--pattern", "b*"],
+        ["colorize", "a.png", "--seed", "1"],
+        ["colorize", "a.png", "--layers", "png", "-o", "layers.png"],
     ],
 )
 def test_wrong_usage_is_one_line_and_2(command, arguments):
@@ -256,7 +263,7 @@ def test_variations_replace_no_drawing(command, drawings, plain_model, tmp_path)
         "colorize", *sources, "-o", tmp_path / "out", "--model", plain_model, "--variations", 2, "--overwrite"
     )
     assert done.status == 1
-    assert done.err.count("would replace a drawing") == 1
+    assert done.err.count("would replace a file that is read") == 1
     assert (tmp_path / "a.png").read_bytes() == (drawings / "cat.png").read_bytes()
 
 
@@ -314,12 +321,36 @@ def test_the_drawing_is_never_replaced(command, drawings, plain_model, tmp_path)
         assert drawing.read_bytes() == (drawings / "cat.png").read_bytes()
 
 
+def test_other_files_of_the_user_are_never_replaced(command, drawings, hint_model, tmp_path):
+    drawing, finished, hints = (tmp_path / name for name in ("cat.png", "finished.png", "cat.hints.png"))
+    shutil.copy(drawings / "cat.png", drawing)
+    picture = Image.new("RGBA", (520, 440))  # strokes for --hints, two colors for the others
+    picture.paste((200, 60, 40, 255), (60, 60, 200, 400))
+    picture.paste((40, 60, 200, 255), (260, 60, 400, 400))
+    for file in (finished, hints):
+        picture.save(file)
+    before = [file.read_bytes() for file in (drawing, finished, hints)]
+    arguments = ["colorize", drawing, "--overwrite", "--model", hint_model, "-o"]
+    for option in ("--palette", "--reference", "--hints"):
+        done = command(*arguments, finished, option, finished)
+        assert done.status == 1 and done.err.endswith("would replace a file that is read\n")
+        done = command(*arguments, tmp_path / "new.png", option, finished, "--preview", finished)
+        assert done.status == 2 and "finished.png is the name of" in done.err
+    assert command(*arguments, hints).status == 1
+    assert command(*arguments, tmp_path / "new.png", "--preview", hints).status == 2
+    assert [file.read_bytes() for file in (drawing, finished, hints)] == before
+
+
 def test_one_drawing_into_a_folder(command, drawings, plain_model, tmp_path):
     (tmp_path / "there").mkdir()
     assert command("colorize", drawings / "cat.png", "-o", tmp_path / "there", "--model", plain_model).status == 0
     assert (tmp_path / "there" / "cat.png").is_file()
     assert command("colorize", drawings / "cat.png", "-o", f"{tmp_path}/new/", "--model", plain_model).status == 0
     assert (tmp_path / "new" / "cat.png").is_file()
+    again = command("colorize", drawings / "cat.png", "-o", tmp_path / "new", "--model", plain_model)
+    assert again.status == 0 and "cat.png (up to date" in again.err
+    other = command("colorize", drawings / "cat.png", "-o", tmp_path / "new", "--model", plain_model, "--no-clean")
+    assert other.status == 0
 
 
 def tree(folder):

@@ -1,6 +1,5 @@
 import dataclasses
 import errno
-import tempfile
 
 import numpy as np
 import onnx
@@ -310,16 +309,14 @@ def test_answers_that_are_no_numbers_are_noticed(trained, pictures, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk(trained, pictures, tmp_path, monkeypatch):
+@pytest.mark.parametrize("place", ["pathlib.Path.write_bytes", "os.fsync"])
+def test_a_full_disk(trained, pictures, tmp_path, monkeypatch, place):
     generator, checkpoint = trained
-    real = tempfile.NamedTemporaryFile
 
-    def full(**options):
-        file = real(**options)
-        monkeypatch.setattr(file, "write", lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left")))
-        return file
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left")
 
-    monkeypatch.setattr(export_module.tempfile, "NamedTemporaryFile", full)
+    monkeypatch.setattr(place, full)
     with pytest.raises(ExportError, match=r"net\.onnx: cannot be written \(No space left\)"):
         export(generator, checkpoint, make_card(checkpoint, "fp32"), pictures, tmp_path / "net.onnx")
     assert list(tmp_path.iterdir()) == []

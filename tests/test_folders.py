@@ -120,6 +120,44 @@ def test_a_result_changed_by_hand_is_never_replaced(color, tmp_path):
     assert mine.read_bytes() != kept
 
 
+def test_results_of_another_folder_are_never_replaced(command, color, pages, plain_model, tmp_path):
+    color()
+    other = draw(tmp_path / "chapter2" / "1.png", 30).parent
+    shutil.copy(pages / "2.png", other)  # two pages alike have one result
+    kept = (tmp_path / "out" / "1.png").read_bytes()
+    done = command("colorize", other, "-o", tmp_path / "out", "--model", plain_model)
+    assert done.status == 1 and done.err.endswith("1 failed, 1 unchanged\n")
+    assert "1.png: exists already; use --overwrite" in done.err
+    assert (tmp_path / "out" / "1.png").read_bytes() == kept
+
+
+def test_results_of_earlier_runs_in_sub_folders_are_no_drawings(command, color, pages, plain_model, tmp_path):
+    color()
+    (tmp_path / "out").rename(pages / "first")
+    draw(pages / "first" / "mine.png")
+    draw(pages / "first" / "1.png", 20)  # mine now
+    done = command("colorize", pages, "-o", tmp_path / "out", "--model", plain_model)
+    assert f"{pages}/first: 4 results of an earlier run are left out\n" in done.err
+    assert done.err.endswith("7 colored\n")
+    assert sorted(tree(tmp_path / "out")) == [
+        *(f"{n}.png" for n in range(4)),
+        "first/1.png",
+        "first/mine.png",
+        "sub/0.png",
+    ]
+    assert "left out" in command("colorize", pages, "-o", tmp_path / "out", "--model", plain_model, "--dry-run").err
+
+
+def test_drawings_and_results_may_be_moved_together(command, color, pages, plain_model, tmp_path):
+    color()
+    draw(pages / "1.png", 30)
+    (tmp_path / "archive").mkdir()
+    for folder in ("pages", "out"):
+        (tmp_path / folder).rename(tmp_path / "archive" / folder)
+    done = command("colorize", tmp_path / "archive/pages", "-o", tmp_path / "archive/out", "--model", plain_model)
+    assert done.err.endswith("4 unchanged, 1 colored\n")
+
+
 def test_files_of_others_are_never_replaced(command, color, pages, tmp_path):
     mine = draw(tmp_path / "out" / "1.png", 20)
     kept = mine.read_bytes()
@@ -256,6 +294,8 @@ def test_a_dry_run_tells_the_fate_of_the_real_one(command, pages, plain_model, t
         (pages / "0.png", tmp_path / "new.png", "color"),
         (pages / "0.png", tmp_path / "there.png", "refused"),
         (pages / "0.png", tmp_path / "new.doc", "refused"),
+        (pages / "none.png", tmp_path / "new.png", "refused"),
+        (pages / "none.cbz", tmp_path / "new.cbz", "refused"),
         (pages / "0.png", pages / "0.png", "refused"),
         (pages / "0.png", tmp_path / "there.png", "color again"),
     ):
@@ -313,7 +353,7 @@ def test_preview(command, pages, plain_model, tmp_path):
     assert load(pages / "sheet.png").size == size
     assert not (tmp_path / "out" / "sheet.png").exists()
     assert command(*arguments, tmp_path / "out" / "1.png").status == 2
-    done = command(*arguments, pages / "1.png")
+    done = command(*arguments, draw(tmp_path / "mine.png"))
     assert (done.status, done.err.count("\n")) == (1, 1)
     (pages / "bad.png").unlink()
     done = command(*arguments, pages / "1.png" / "sheet.png", "--json")  # found out only after the work
@@ -322,12 +362,48 @@ def test_preview(command, pages, plain_model, tmp_path):
     assert json.loads(done.out)["unchanged"] == 5
 
 
+@pytest.mark.parametrize("by", ["name", "link"])
+def test_a_preview_replaces_no_drawing(command, pages, plain_model, tmp_path, by):
+    kept = (pages / "1.png").read_bytes()
+    (tmp_path / "link.png").symlink_to(pages / "1.png")
+    preview = pages / "1.png" if by == "name" else tmp_path / "link.png"
+    arguments = ["colorize", pages, "-o", tmp_path / "out", "--model", plain_model, "--overwrite"]
+    done = command(*arguments, "--preview", preview)
+    assert done.status == 2 and done.err.count("\n") == 1
+    assert (pages / "1.png").read_bytes() == kept
+    assert not (tmp_path / "out").exists()
+
+
 def test_leftovers_of_killed_runs_are_removed(color, tmp_path):
     color()
     for place in ("", "sub"):
         (tmp_path / "out" / place / ".pixelpainter-0123456789abcdef.tmp").write_bytes(b"half")
     color()
     assert not list((tmp_path / "out").rglob("*.tmp"))
+
+
+# Runs the command, and is asked to end while the result is written.
+ENDING = """
+import os, signal, sys
+real = os.fsync
+def ending(descriptor):
+    real(descriptor)
+    os.kill(os.getpid(), signal.SIGTERM)
+os.fsync = ending
+from pixelpainter.cli import main
+main()
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no POSIX signals")
+def test_nothing_is_left_by_a_run_that_is_told_to_end(pages, plain_model):
+    arguments = ["colorize", str(pages / "1.png"), "--model", str(plain_model)]
+    program = [sys.executable, "-c", ENDING, *arguments]
+    before = sorted(pages.iterdir())
+    (pages / ".pixelpainter-0123456789abcdef.tmp").write_bytes(b"half")  # of one that had no time for it
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert (done.returncode, "Traceback" in done.stderr) == (130, False)
+    assert sorted(pages.iterdir()) == before
 
 
 # Runs the command, and dies without a warning at the n-th call of a function of the system.

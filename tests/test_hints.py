@@ -74,8 +74,9 @@ def test_hints_in_the_corners_stay_in_the_picture():
 
 
 def test_a_later_hint_covers_an_earlier_one():
-    drawn = draw_hints([Hint(5, 5, (0, 0, 0)), Hint(5, 5, (255, 255, 255))], (64, 32), WIDE)
+    drawn = draw_hints([Hint(5, 5, (0, 0, 0), 9), Hint(5, 5, (255, 255, 255))], (64, 32), WIDE)
     assert drawn[:3, 21, 5].tolist() == [1, 1, 1]
+    assert drawn[:3, 21, 9].tolist() == [-1, -1, -1]
 
 
 @pytest.mark.parametrize(("x", "y"), [(400, 10), (10, 200), (-1, 10), (10, -0.5)])

@@ -106,6 +106,8 @@ def test_home_is_expanded(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "mine.onnx").touch()
     assert hub.find_model("~/mine.onnx") == tmp_path / "mine.onnx"
+    with pytest.raises(ModelError, match=r"~no-such-user/mine\.onnx: there is no such model file"):
+        hub.find_model("~no-such-user/mine.onnx")  # there is no such user
 
 
 def test_the_environment_names_the_default(tmp_path, monkeypatch):

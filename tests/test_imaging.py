@@ -311,6 +311,19 @@ def test_icc_profile_is_applied(format):
     np.testing.assert_array_equal(picture.alpha, pixels[..., 3])
 
 
+def test_an_icc_profile_that_is_nearly_srgb_is_applied():
+    """One with a curve of 2.3 instead of 2.4, by 5 levels at most; held against the library that applies it."""
+    data = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    curve = struct.pack(">4sIHHi", b"para", 0, 3, 0, round(2.4 * 65536))
+    assert data.count(curve) >= 1
+    data = data.replace(curve, struct.pack(">4sIHHi", b"para", 0, 3, 0, round(2.3 * 65536)))
+    ramp = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
+    profiles = ImageCms.ImageCmsProfile(io.BytesIO(data)), ImageCms.createProfile("sRGB")
+    expected = np.asarray(ImageCms.profileToProfile(Image.fromarray(ramp), *profiles)).astype(int)
+    assert 3 <= np.abs(expected - ramp).max() <= 5
+    assert np.abs(read(file_of(Image.fromarray(ramp), icc_profile=data)).rgb - expected).max() <= 1
+
+
 def test_gray_icc_profile():
     """A profile of gamma 1.0 brightens mid gray to the sRGB code of 0.2 light."""
     data = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())

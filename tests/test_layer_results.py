@@ -1,5 +1,6 @@
 """`colorize --flat`, `--gap` and `--layers` as the user meets them."""
 
+import importlib.util
 import io
 import json
 import subprocess
@@ -12,7 +13,6 @@ from conftest import load
 from PIL import Image
 from psd_tools import PSDImage
 
-from pixelpainter.cli import usage
 from pixelpainter.layers import LAYER_FILES
 
 
@@ -170,7 +170,7 @@ def test_options_that_contradict_one_another(command, pages, options, words, mon
 
 
 def test_psd_without_the_package(command, pages, plain_model, monkeypatch):
-    monkeypatch.setattr(usage, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     for options in (["--layers", "psd"], ["-o", pages / "x.psd"]):
         done = command("colorize", pages / "a.png", "--model", plain_model, *options)
         assert done.status == 1 and "needs the package psd-tools" in done.err and "[layers]" in done.err

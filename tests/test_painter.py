@@ -1,5 +1,6 @@
 import io
 import json
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from pixelpainter.errors import InputError, ModelError
 from pixelpainter.file_painter import writable_format
 from pixelpainter.hints import Hint
 from pixelpainter.painter import Painter
+from pixelpainter.pipeline import Room
 from pixelpainter.settings import Settings
 from pixelpainter.strokes import Strokes
 
@@ -77,6 +79,14 @@ def test_what_is_colored_already(colorizer):
     assert skip.paint(drawing(), "a.png", "PNG").status == "colored"
 
 
+def test_a_copy_lacks_further_pictures_only_in_another_format(colorizer):
+    stream = io.BytesIO()
+    opened(painting()).save(stream, "TIFF", save_all=True, append_images=[opened(painting())])
+    painter = Painter(colorizer=colorizer)
+    assert painter.paint(stream.getvalue(), "a.tiff", "TIFF").notes == ()
+    assert "first of 2" in painter.paint(stream.getvalue(), "a.tiff", "PNG").notes[0]
+
+
 def test_quality(colorizer):
     small, large = (
         Painter(colorizer=colorizer, quality=value).paint(drawing(), "a.png", "JPEG").data for value in (10, 100)
@@ -125,6 +135,16 @@ def test_reading(colorizer, tmp_path):
         painter.read(tmp_path)
 
 
+def test_small_files_take_little_memory(colorizer):
+    class Stream(io.BytesIO):
+        def read(self, size=-1):
+            assert 0 < size <= 1 << 20
+            return super().read(size)
+
+    data = bytes(range(256)) * 5000
+    assert Painter(colorizer=colorizer).read_stream(Stream(data), "a.png") == data
+
+
 def test_endless_files_are_not_read_to_their_end(colorizer):
     with open("/dev/zero", "rb") as stream, pytest.raises(InputError, match="larger than any picture"):  # noqa: PTH123
         Painter(colorizer=colorizer, max_pixels=1).read_stream(stream, "zero")
@@ -143,6 +163,30 @@ def test_errors_name_the_picture(colorizer, monkeypatch):
     monkeypatch.setattr(Colorizer, "colorize_picture", no_memory)
     with pytest.raises(InputError, match=r"^a\.png: there is not enough memory"):
         Painter(colorizer=colorizer).paint(drawing(), "a.png", "PNG")
+
+
+def test_memory_is_taken_before_a_picture_is_decoded(colorizer, monkeypatch):
+    events: list[object] = []
+
+    class Watched(Room):
+        @contextmanager
+        def taken(self, amount):
+            events.append(amount)
+            yield
+            events.append("given back")
+
+    def color(_, picture, *arguments, **options):
+        events.append("colored")
+        return picture.rgb
+
+    monkeypatch.setattr(Colorizer, "colorize_picture", color)
+    painter = Painter(colorizer=colorizer, settings=Settings(flat=True), room=Watched(1))
+    painter.paint(drawing(), "a.png", "PNG")
+    assert events == [4 * 60 * 90, "colored", "given back"]
+    events.clear()
+    with suppress(InputError):
+        painter.paint(drawing()[:60], "a.png", "PNG")
+    assert events == [4 * 60 * 90]
 
 
 def test_a_model_error_stays_one(colorizer, monkeypatch):
@@ -175,6 +219,9 @@ def test_hints_beside_a_drawing_are_found(colorizer, tmp_path):
     rgba = np.full((90, 60, 4), 255, np.uint8)
     Image.fromarray(rgba - np.array([0, 0, 0, 1], np.uint8)).save(tmp_path / "a.page.hints.png")
     assert [layer.digest for layer in painter.beside(source).settings.strokes] == [strokes(255).digest]
+    for spelling in ("a.page.hints.PNG", "a.page.HINTS.PNG"):
+        next(tmp_path.glob("*.[Pp][Nn][Gg]")).rename(tmp_path / spelling)
+        assert len(painter.beside(source).settings.strokes) == 1
     (tmp_path / "a.page.hints.json").write_text("none")
     with pytest.raises(InputError, match=r"a\.page\.hints\.json: no list of hints"):
         painter.beside(source)

@@ -86,6 +86,18 @@ def test_the_output_is_recognized_through_a_link(tmp_path):
     assert {job.source.name for job in plan_folder([source], tmp_path / "link")} == {"a.png"}
 
 
+def test_links_to_folders_are_followed_once(tmp_path):
+    source = touch(tmp_path / "in", "a.png", "sub/b.png")
+    touch(tmp_path / "scans", "c.png", "more/d.png")
+    for link, target in (
+        *(("in/scans", "scans"), ("in/zz", "scans"), ("in/up", "."), ("in/self", "in"), ("in/sub2", "in/sub")),
+        *(("scans/back", "in"), ("scans/more/up", "scans"), ("in/lost", "nowhere")),
+    ):
+        (tmp_path / link).symlink_to(tmp_path / target, target_is_directory=True)
+    jobs = plan_folder([source], tmp_path / "out")
+    assert [job.place for job in jobs] == ["a.png", "scans/c.png", "scans/more/d.png", "sub/b.png"]
+
+
 def test_the_output_must_not_be_the_input(tmp_path):
     source = touch(tmp_path / "in", "a.png")
     (tmp_path / "link").symlink_to(source, target_is_directory=True)
@@ -112,10 +124,16 @@ def test_several_sources(tmp_path):
     }
 
 
+def test_names_that_differ_in_capitals_only():
+    places = [Path(name) for name in ("Ä.jpg", "ä.png", "B.jpg", "b.webp", "C.png", "c.png")]
+    names = [str(name) for name in name_results(places, result_suffix)]
+    assert names == ["Ä.jpg.png", "ä.png", "B.jpg.png", "b.webp.png", "C.png", "c.png"]
+
+
 PLACES = st.lists(
     st.tuples(
         st.sampled_from(["", "sub/"]),
-        st.sampled_from(["a", "a.jpg", "a.jpg_2", "b", "é"]),
+        st.sampled_from(["a", "A", "a.jpg", "a.jpg_2", "b", "é"]),
         st.sampled_from([".png", ".PNG", ".jpg", ".webp"]),
     ).map(lambda parts: Path("".join(parts))),
     max_size=30,

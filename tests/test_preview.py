@@ -1,3 +1,6 @@
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from conftest import load
@@ -73,7 +76,10 @@ def test_only_a_sheet_is_replaced(painter, tmp_path):
     save_sheet(tmp_path / "new.png", [(mine, mine)], painter)
     check_sheet(tmp_path / "new.png", overwrite=False)
     (tmp_path / "text.png").write_text("mine")
-    with pytest.raises(OutputError, match="no contact sheet"):
-        check_sheet(tmp_path / "text.png", overwrite=False)
+    header = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    (tmp_path / "bomb.png").write_bytes(header + struct.pack(">I", zlib.crc32(header[12:])) + b"\0\0\0\0IDAT")
+    for name in ("text.png", "bomb.png"):
+        with pytest.raises(OutputError, match="no contact sheet"):
+            check_sheet(tmp_path / name, overwrite=False)
     with pytest.raises(OutputError, match=r"\.png"):
         check_sheet(tmp_path / "sheet.jpg", overwrite=False)

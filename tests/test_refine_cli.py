@@ -205,6 +205,7 @@ def test_a_strength_that_seldom_helps(command, tmp_path, strength, warning):
         (["a.png", "--timeout", "inf"], "--timeout"),
         ([".", "-o", "-"], "only one picture"),
         (["a.png", "--shard", "1/2"], "--shard"),
+        (["a.png", "--report", "run.jsonl", "-o", "-"], "--report"),
         ([".", "-o", "out", "--shard", "3/2"], "--shard"),
         (["a.png", "-o", "a.jpg", "--format", "png"], "--format"),
     ],
@@ -411,6 +412,25 @@ def test_lines_of_drawings_in_a_folder(command, pages, tmp_path, run):
     assert command(*both).err.splitlines()[-1] == "5 refined"
     assert (rgb(tmp_path / "2" / "x_color.png")[:, 5] < 10).all()
     assert (rgb(tmp_path / "2" / "pages" / "1.png")[:, 3] < 10).all()
+
+
+def test_no_result_replaces_a_drawing(command, pages, tmp_path):
+    drawing = draw(tmp_path / "drawings" / "0.png")
+    kept = drawing.read_bytes()
+    for lines in (drawing, drawing.parent):
+        done = command("refine", pages / "0.png", "-o", drawing, "--overwrite", "--lines-from", lines)
+        assert done.status == 1 and done.err.endswith("would replace a file that is read\n")
+    done = command("refine", pages, "-o", drawing.parent, "--overwrite", "--lines-from", drawing.parent)
+    assert done.status == 1
+    assert drawing.read_bytes() == kept
+
+
+def test_one_picture_into_a_folder_with_its_drawing(command, pages, tmp_path):
+    sketch = draw(tmp_path / "sketch.png", x=12)
+    arguments = ["refine", pages / "0.png", "-o", f"{tmp_path}/new/", "--lines-from", sketch]
+    assert command(*arguments).status == 0
+    assert (rgb(tmp_path / "new" / "0.png")[:, 12] < 10).all()
+    assert "up to date" in command(*arguments).err
 
 
 def test_drawings_beside_their_pictures(command, tmp_path):

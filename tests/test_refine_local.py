@@ -1,6 +1,7 @@
 """The diffusion pass, with a real pipeline that is tiny. It is loaded by the same code as a real one of 4 GB."""
 
 import dataclasses
+import importlib.util
 import itertools
 import json
 import shutil
@@ -220,6 +221,14 @@ def spoil(refiner, monkeypatch, when, value):
 
     monkeypatch.setattr(vae, "decode", decode)
     return asked
+
+
+def test_a_second_try_has_other_noise(models, monkeypatch):
+    refiner, rgb = LocalRefiner(str(models / "plain"), device="cpu", quiet=True), picture()
+    first = refiner.refine(rgb, QUICK)
+    asked = spoil(refiner, monkeypatch, lambda asked: len(asked) == 1, -1.0)
+    again = refiner.refine(rgb, QUICK)
+    assert len(asked) == 2 and not np.array_equal(again, first)
 
 
 @pytest.mark.parametrize(
@@ -540,7 +549,7 @@ def test_wrong_arguments(plain):
 
 
 def test_packages_that_are_not_installed(monkeypatch):
-    find = loading.importlib.util.find_spec
-    monkeypatch.setattr(loading.importlib.util, "find_spec", lambda name: None if name == "diffusers" else find(name))
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "diffusers" else find(name))
     with pytest.raises(MissingExtraError, match=r"`pixelpainter refine` needs the package diffusers.*\[refine\]"):
         LocalRefiner("balanced")

@@ -127,7 +127,9 @@ def test_names_and_places(tmp_path):
     assert locate(str(tmp_path)) == tmp_path
 
 
-@pytest.mark.parametrize("name", ["nothing", "./here", "https://huggingface.co/a/b", "a/b/c", "", "a/b@:x"])
+@pytest.mark.parametrize(
+    "name", ["nothing", "./here", "~no-such-user/x", "https://huggingface.co/a/b", "a/b/c", "", "a/b@:x"]
+)
 def test_what_is_no_name(name):
     if name == "":
         name = "..x"

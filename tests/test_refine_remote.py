@@ -1,4 +1,5 @@
 import dataclasses
+import io
 import json
 import socket
 import threading
@@ -7,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from refine_stub import IDENTITY, inverted, png, problem, serving
+from PIL import ExifTags, Image
+from refine_stub import IDENTITY, inverted, problem, serving
 
 from pixelpainter.errors import ServerError, ServerLostError
 from pixelpainter.refine import remote
@@ -155,6 +157,7 @@ REFUSED = {
     "524": (lambda *_: (524, {}, b"<html>"), r"took too long .*\(524\)", False),
     "501": (problem(501, "no"), "start it with `pixelpainter serve --refine`", True),
     "301": (problem(301, "", Location="http://evil.example/refine"), "sends on to evil.example", True),
+    "odd": (problem(301, "", Location="http://[x"), "sends on to another place", True),
 }
 
 
@@ -175,8 +178,11 @@ def test_pages_for_browsers_are_not_repeated(server, refiner):
         refiner.refine(RGB, SETTINGS)
 
 
-def other_size(request, handler):
-    return 200, {"Content-Type": "image/png"}, png(RGB[:29])
+def sent(kind, rgb, **options):
+    """Return what answers with a file that is called a PNG."""
+    stream = io.BytesIO()
+    Image.fromarray(rgb).save(stream, kind, **options)
+    return lambda request, handler: (200, {"Content-Type": "image/png"}, stream.getvalue())
 
 
 SENT = []
@@ -194,13 +200,20 @@ def bomb(request, handler):
 
 
 def test_pictures_of_other_sizes_and_endless_ones(server, refiner):
-    server.answers = [other_size]
-    with pytest.raises(ServerError, match="a picture of 40x29 pixels for one of 40x30"):
-        refiner.refine(RGB, SETTINGS)
+    turned = Image.Exif()
+    turned[ExifTags.Base.Orientation] = 6
+    for answer, size in (
+        (sent("PNG", RGB[:29]), "40x29"),
+        (sent("BMP", RGB[:29]), "40x29"),
+        (sent("PNG", RGB, exif=turned), "30x40"),
+    ):
+        server.answers = [answer]
+        with pytest.raises(ServerError, match=f"a picture of {size} pixels for one of 40x30"):
+            refiner.refine(RGB, SETTINGS)
     server.answers = [bomb]
     with pytest.raises(ServerError, match="the answer is too long"):
         refiner.refine(RGB, SETTINGS)
-    assert len(server.posts) == 2
+    assert len(server.posts) == 4
 
 
 def slow(request, handler):
@@ -361,6 +374,7 @@ def test_an_announcement(server):
         (announced(url="abc"), "there is no announcement of a server there"),
         (announced(url=3), "there is no announcement of a server there"),
         (announced(adress="https://abc.example"), "there is no announcement of a server there"),
+        (problem(301, "", Location="http://[x"), "a redirect to another place"),
         (lambda *_: (200, {}, b"[]"), "there is no announcement of a server there"),
         (lambda *_: (200, {}, b"<html>" + bytes(100_000)), "there is no announcement of a server there"),
         (problem(404, ""), r"cannot be read \(answer 404\); check --server-from"),

@@ -245,6 +245,7 @@ def test_refine_without_a_diffusion_model(start, picture):
         ("/colorize", {"hints": "[1]"}, "hints"),
         ("/colorize", {"hints": '["500,30,00A000"]'}, "outside"),
         ("/colorize", {"hints": "[" * 100_000}, "hints"),
+        ("/colorize", {"hints": json.dumps(["5,5,00A000"] * 1001)}, "limit of 1000"),
     ],
 )
 def test_wrong_fields(start, drawing, path, fields, said):
@@ -441,6 +442,27 @@ def test_stopped_between_two_turns():
     first, second = asyncio.run(run())
     assert first == 1
     assert isinstance(second, Problem) and second.status == 503
+
+
+def test_cancelled_between_two_turns():
+    """What was let in, and cancelled before it began, lets the next one in."""
+
+    async def run():
+        worker = Worker(2)
+        finish = worker._finish
+        works = [asyncio.create_task(worker.run(lambda number=number: number)) for number in (1, 2, 3)]
+
+        def finish_and_cancel(*arguments):
+            finish(*arguments)
+            works[1].cancel()
+
+        worker._finish = finish_and_cancel
+        async with asyncio.timeout(5):
+            return await asyncio.gather(*works, return_exceptions=True)
+
+    first, second, third = asyncio.run(run())
+    assert (first, third) == (1, 3)
+    assert isinstance(second, asyncio.CancelledError)
 
 
 def test_a_time_limit(start, refiner, picture):

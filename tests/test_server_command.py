@@ -69,7 +69,7 @@ def test_help_is_light():
 @pytest.mark.parametrize(("module", "package"), [("uvicorn", "uvicorn"), ("python_multipart", "python-multipart")])
 def test_without_the_extra(command, monkeypatch, module, package):
     find = importlib.util.find_spec
-    monkeypatch.setattr("pixelpainter.cli.serve.find_spec", lambda name: None if name == module else find(name))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == module else find(name))
     done = command("serve")
     assert done.status == 1
     assert f"needs the package {package}" in done.err and "[serve]" in done.err

@@ -11,6 +11,7 @@ import atexit
 import gc
 import importlib
 import os
+import signal
 import sys
 import threading
 import warnings
@@ -80,6 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     own_process = arguments is None
     if own_process:
         gc.set_threshold(50_000)  # starting makes many objects that stay; looking for garbage among them takes 7 ms
+    if own_process and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C: no half-written file stays
     if own_process and os.environ.get(DEBUG_VARIABLE, "0") in ("", "0") and not sys.warnoptions:
         warnings.simplefilter("ignore")  # remarks of libraries to programmers
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -85,15 +86,30 @@ def colorize(
     destination = find_destination(paths, output, format)
     layers = find_layers(layers, output, format, destination)
     check_regions(layers, lines, preview, gap, flat=flat)
-    check_outputs(destination, as_json=as_json, print_paths=print_paths, shard=shard, variations=variations)
-    check_colors(palette, reference, variations, exact=exact)
+    check_outputs(
+        paths,
+        destination,
+        as_json=as_json,
+        print_paths=print_paths,
+        shard=shard,
+        patterns=pattern,
+        not_for_stdout={
+            "--variations": variations,
+            "--preview": preview,
+            "--report": report,
+            "--colored": colored == "skip",
+        },
+    )
+    check_colors(palette, reference, variations, seed, exact=exact)
     # Imported here, so that --help and most usage errors wait for neither numpy nor onnxruntime; and the model first:
     # it loads while the rest is imported.
     from pixelpainter.devices import available_cpus, share_cores
-    from pixelpainter.plan import parse_shard
+    from pixelpainter.plan import parse_shard, without_loss
 
     (part,) = parsed("--shard", parse_shard, [shard] if shard else ()) or (None,)
-    plan = _plan(paths, output, destination, format, layers, pattern or (), part, preview, variations)
+    plan = _plan(paths, output, destination, format, layers, pattern or (), part, preview, variations, quiet=quiet)
+    inputs = [Path(file) for file in (hints_file, reference, palette) if file]  # a palette may be no file: no matter
+    plan = without_loss(plan, inputs)
     cores = threads or available_cpus()
     workers, network_threads = share_cores(cores, sum(cores if job.is_archive else 1 for job in plan), jobs)
     from pixelpainter.session import Session
@@ -133,7 +149,7 @@ def colorize(
     if destination == "tree" or dry_run:
         _ = colorizer.card  # a model that cannot be used is one error, not one per picture
     if preview:
-        _check_preview(preview, plan, overwrite=overwrite)
+        _check_preview(preview, plan, inputs, overwrite=overwrite)
     records = Records(Path(output), part) if output and destination == "tree" else None
     results = Results(records=records, overwrite=overwrite, format=format)
     if dry_run:
@@ -194,6 +210,8 @@ def _plan(
     part: tuple[int, int] | None,
     preview: Path | None,
     variations: int | None,
+    *,
+    quiet: bool,
 ) -> list[Job]:
     """Return the jobs of this run, and of its part if there are several."""
     from pixelpainter import plan
@@ -207,19 +225,39 @@ def _plan(
         jobs = [plan.plan_file(source, Path(target) if target else None, format, layers)]
     else:
         assert output is not None
-        exclude = [] if preview is None else [preview]
-        jobs = plan.plan_folder(paths, Path(output), format=format, patterns=patterns, exclude=exclude, layers=layers)
+        exclude = [] if preview is None or not _is_sheet(preview) else [preview]
+        jobs = plan.plan_folder(
+            paths,
+            Path(output),
+            format=format,
+            patterns=patterns,
+            exclude=exclude,
+            layers=layers,
+            on_note=lambda note: None if quiet else print_note(note),
+        )
     if part is not None:
         jobs = plan.take_shard(jobs, part)
     return plan.plan_variations(jobs, variations) if variations else jobs
 
 
-def _check_preview(preview: Path, plan: Sequence[Job], *, overwrite: bool) -> None:
+def _is_sheet(preview: Path) -> bool:
+    """Tell whether a contact sheet of an earlier run is there."""
+    if not preview.exists():
+        return False
+    from pixelpainter.preview import is_sheet
+
+    return is_sheet(preview)
+
+
+def _check_preview(preview: Path, plan: Sequence[Job], inputs: Sequence[Path], *, overwrite: bool) -> None:
     """Refuse a contact sheet in the place of something else, before any work."""
     from pixelpainter.preview import check_sheet
+    from pixelpainter.suffixes import is_side_car
 
-    if preview.absolute() in {job.target.absolute() for job in plan}:
-        raise wrong("--preview", f"{preview} is the name of a result too")
+    used = {os.path.realpath(file) for job in plan for file in (job.source, job.target)}
+    used |= {os.path.realpath(file) for file in inputs}
+    if os.path.realpath(preview) in used or is_side_car(preview):
+        raise wrong("--preview", f"{preview} is the name of a drawing, a result or another file of this run too")
     check_sheet(preview, overwrite=overwrite)
 
 

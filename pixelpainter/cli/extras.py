@@ -1,20 +1,10 @@
-"""Look for the packages that only some installations have."""
+"""Look for the packages of the extra `train`, which several commands need."""
 
 from __future__ import annotations
 
-import importlib.util
-
-from pixelpainter.errors import MissingExtraError
-
-_PACKAGES = {"skimage": "scikit-image"}  # where a module is not called like its package
+from pixelpainter.extras import require
 
 
 def require_training_packages(command: str, *modules: str) -> None:
-    """Look for modules of the extra `train` now, without importing them, and not after hours of work.
-
-    Raises:
-        MissingExtraError: one is not installed.
-    """
-    for module in modules:
-        if importlib.util.find_spec(module) is None:
-            raise MissingExtraError(command, "train", _PACKAGES.get(module, module))
+    """Look for modules, see `extras.require`. Raises MissingExtraError."""
+    require(command, "train", *modules)

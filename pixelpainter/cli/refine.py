@@ -82,15 +82,23 @@ def refine(
     """
     paths = given_or_piped(paths)
     destination = find_destination(paths, output, format)
-    check_outputs(destination, as_json=as_json, print_paths=print_paths, shard=shard, variations=None)
+    check_outputs(
+        paths,
+        destination,
+        as_json=as_json,
+        print_paths=print_paths,
+        shard=shard,
+        patterns=pattern,
+        not_for_stdout={"--report": report},
+    )
     local = {"--preset": preset, "--model": model, "--controlnet": controlnet, "--allow-pickle": allow_pickle}
     local |= {"--device": device != "auto", "--dtype": dtype != "auto"}
     check_place(server, server_from, timeout, [option for option, given in local.items() if given])
-    check_lines(lines_from, controlnet, paths, destination)
+    check_lines(lines_from, controlnet, paths)
     check_numbers(strength, guidance, seed)
     # Imported from here on, so that --help and wrong usage wait for neither numpy nor torch.
     from pixelpainter.batch import painter_of
-    from pixelpainter.plan import parse_shard
+    from pixelpainter.plan import parse_shard, without_loss
     from pixelpainter.records import Records
     from pixelpainter.refine.painting import RefinePainter
     from pixelpainter.refine.settings import RefineSettings
@@ -134,6 +142,8 @@ def refine(
             max_pixels=max_pixels,
         )
         painter = _with_lines(painter, lines_from, paths)
+        if overwrite and lines_from is not None:
+            plan = without_loss(plan, _drawings_of(plan, painter, lines_from))
         if paths[0] == Path(STREAM):
             data = painter.read_stream(sys.stdin.buffer, "stdin")
             plan = [dataclasses.replace(job, data=data) for job in plan]
@@ -222,7 +232,7 @@ def _plan(
         jobs = [plan.plan_file(source, target, format, ending="_refined")]
     else:
         assert output is not None
-        jobs = plan.plan_folder(paths, Path(output), format=format, patterns=patterns)
+        jobs = plan.plan_folder(paths, Path(output), format=format, patterns=patterns, keep_results=True)
     if with_lines:
         jobs = [
             dataclasses.replace(
@@ -271,3 +281,14 @@ def _with_lines(painter: RefinePainter, lines_from: Path | None, paths: Sequence
         roots = tuple(path for path in paths if path.is_dir())
         return dataclasses.replace(painter, drawings=Drawings(lines_from, roots))
     return painter.with_sketch(lines_from)
+
+
+def _drawings_of(plan: Sequence[Job], painter: RefinePainter, lines_from: Path) -> list[Path]:
+    """Return the drawings whose lines are put back, as far as they are found."""
+    if painter.drawings is None:
+        return [lines_from]
+    drawings: list[Path] = []
+    for job in plan:
+        with suppress(InputError):
+            drawings.append(painter.drawings.find(job.source))
+    return drawings

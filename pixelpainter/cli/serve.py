@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -13,7 +12,7 @@ import typer
 from pixelpainter.cli import options
 from pixelpainter.cli.messages import print_note
 from pixelpainter.cli.usage import wrong
-from pixelpainter.errors import MissingExtraError
+from pixelpainter.extras import require
 
 if TYPE_CHECKING:
     import socket
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 ADDRESS = "Address and access"
 LIMITS = "Limits"
 DIFFUSION = "Diffusion pass"
-_PACKAGES = {"fastapi": "fastapi", "uvicorn": "uvicorn", "python_multipart": "python-multipart"}
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750, 2.1
 
 Host = Annotated[
@@ -142,7 +140,7 @@ def serve(
 
     curl -F sketch=@sketch.png http://127.0.0.1:8000/colorize -o color.png
     """
-    _check_packages()
+    require("serve", "serve", "fastapi", "uvicorn", "python_multipart")
     _check_diffusion(preset, refine_model, controlnet, refine=refine)
     _check_access(token, announce, public_url)
     # Imported here, so that --help and most usage errors wait for nothing heavy.
@@ -184,13 +182,6 @@ def _tell(listener: socket.socket, endpoint: str | None, public_url: str | None)
     print_note(f"listening on {url_of(listener)}")
     if endpoint is not None and public_url is not None:
         announce(endpoint, public_url, on_note=print_note)
-
-
-def _check_packages() -> None:
-    """Look for the packages of the extra. Raises MissingExtraError."""
-    for module, package in _PACKAGES.items():
-        if find_spec(module) is None:
-            raise MissingExtraError("serve", "serve", package)
 
 
 def _check_diffusion(preset: str | None, model: str | None, controlnet: str | None, *, refine: bool) -> None:

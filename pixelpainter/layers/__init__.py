@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pixelpainter.layers.files import LAYER_FILES, LayerFormat, encode_layers, save_layers
+from pixelpainter.layers.files import LAYER_FILES, LayerFormat, encode_layers
 from pixelpainter.layers.stack import Blend, Layer, build_layers, composite
 
-__all__ = ["LAYER_FILES", "Blend", "Layer", "LayerFormat", "build_layers", "composite", "encode_layers", "save_layers"]
+__all__ = ["LAYER_FILES", "Blend", "Layer", "LayerFormat", "build_layers", "composite", "encode_layers"]

@@ -65,6 +65,14 @@ def names_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def host_in(url: str) -> str:
+    """Return the host and port in an address that a server names; empty if there is none."""
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return ""
+
+
 def read_announcement(text: str, *, on_note: Callable[[str], None] | None = None) -> Address:
     """Fetch the address of a server from where it was announced: JSON with "url" and "timestamp".
 
@@ -121,7 +129,7 @@ def _fetch(url: str, place: Address) -> Any:
         raise ServerError(f"{place.host}: the announcement cannot be read ({reason}); check --server-from") from error
     if response.status_code != 200:
         where = response.headers.get("location")
-        to = f", a redirect to {urlsplit(where).netloc}" if where else ""
+        to = f", a redirect to {host_in(where) or 'another place'}" if where else ""
         raise ServerError(
             f"{place.host}: the announcement cannot be read (answer {response.status_code}{to}); check --server-from"
         )

@@ -7,13 +7,13 @@ import json
 import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pixelpainter.errors import InputError, ServerError, ServerLostError
 from pixelpainter.imaging import open_picture
+from pixelpainter.refine.address import host_in
 
 if TYPE_CHECKING:
     import httpx
@@ -67,7 +67,7 @@ def refusal(status: int, answer: Answer, host: str) -> ServerError | PassingErro
     if status in (404, 405):
         return ServerLostError(f"{host}: {NO_SERVER}")
     if 300 <= status < 400:
-        to = urlsplit(answer.headers.get("location", "")).netloc or "another place"
+        to = host_in(answer.headers.get("location", "")) or "another place"
         return ServerLostError(f"{host}: sends on to {to} ({status}); if that is your server, name it in --server")
     if status == _NO_ORIGIN:
         return PassingError(f"the tunnel leads to no server now ({status}); is it running? See --server", lost=True)
@@ -93,17 +93,21 @@ def read_picture(answer: Answer, width: int, height: int, host: str) -> NDArray[
     kind = answer.headers.get("content-type", "nothing that has a type").partition(";")[0].strip()
     if kind != "image/png":
         raise ServerError(f"{host}: answers with {kind[:60]}, not with a picture; {CHECK_ADDRESS}")
+    size = None
     if answer.body[:8] == b"\x89PNG\r\n\x1a\n" and len(answer.body) >= 24:
         size = struct.unpack(">II", answer.body[16:24])  # of IHDR, always the first chunk
-        if size != (width, height):
-            raise ServerError(
-                f"{host}: answers with a picture of {size[0]}x{size[1]} pixels for one of {width}x{height}; "
-                "does it run the same version of PixelPainter?"
-            )
-    try:
-        return open_picture(io.BytesIO(answer.body), max_pixels=width * height).rgb
-    except InputError as error:
-        raise PassingError("the picture came back damaged; try again") from error
+    if size in (None, (width, height)):
+        try:
+            rgb = open_picture(io.BytesIO(answer.body), max_pixels=width * height).rgb
+        except InputError as error:
+            raise PassingError("the picture came back damaged; try again") from error
+        size = rgb.shape[1], rgb.shape[0]  # it may be no PNG, or one that is turned
+        if size == (width, height):
+            return rgb
+    raise ServerError(
+        f"{host}: answers with a picture of {size[0]}x{size[1]} pixels for one of {width}x{height}; "
+        "does it run the same version of PixelPainter?"
+    )
 
 
 def _detail(answer: Answer) -> str:

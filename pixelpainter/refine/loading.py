@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import json
 import logging
 import threading
@@ -12,25 +11,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pixelpainter.errors import MissingExtraError, ModelError, first_line
+from pixelpainter.errors import ModelError, first_line
+from pixelpainter.extras import require
 from pixelpainter.refine.weights import Weights
 
 DiffusionDevice = Literal["auto", "cuda", "mps", "cpu"]
 DiffusionDtype = Literal["auto", "float32", "float16", "bfloat16"]
 
-_PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "safetensors")
 _LENGTH_BYTES, _LONGEST_HEADER = 8, 100_000_000  # of a .safetensors file
 
 
 def require_diffusion_packages() -> None:
-    """Look for the packages of the extra `refine`, without importing them.
-
-    Raises:
-        MissingExtraError: one is not installed.
-    """
-    for package in _PACKAGES:
-        if importlib.util.find_spec(package) is None:
-            raise MissingExtraError("refine", "refine", package)
+    """Look for the packages of the extra `refine`. Raises MissingExtraError."""
+    require("refine", "refine", "torch", "diffusers", "transformers", "accelerate", "safetensors")
 
 
 def choose_device(device: DiffusionDevice) -> str:

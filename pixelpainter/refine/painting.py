@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from pixelpainter import __version__
 from pixelpainter.errors import InputError, ModelError, OutputError, ServerError, ServerLostError
-from pixelpainter.file_painter import FilePainter, Named, Painted, writable_format
+from pixelpainter.file_painter import FilePainter, Named, Painted, notes_on, writable_format
 from pixelpainter.imaging import Picture, open_picture
 from pixelpainter.lines import Drawing, clean_drawing
 from pixelpainter.refine.drawings import Drawings
@@ -117,7 +117,7 @@ class RefinePainter(FilePainter):
         """Refine an opened picture."""
         size = picture.rgb.shape[1], picture.rgb.shape[0]
         drawing = self._drawing(size)
-        notes: list[str] = []
+        notes = list(notes_on(picture))
         guide = drawing.network if drawing is not None and self.guided else None
         rgb = self.refiner.refine(picture.rgb, self.settings, sketch=guide, on_note=notes.append)
         assert rgb.shape == picture.rgb.shape, f"{rgb.shape} came back for {picture.rgb.shape}"

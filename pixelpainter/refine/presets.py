@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pixelpainter.errors import ModelError
-from pixelpainter.models import HubFile, is_bare_repository
+from pixelpainter.models import HubFile, is_bare_repository, local_path
 
 DIFFUSION_SYNTAX = "owner/repo[@revision][:FILE.safetensors]"
 PIPELINE_INDEX = "model_index.json"  # what makes a folder a pipeline of diffusers
@@ -78,7 +78,7 @@ def locate(name: str, *, option: str = "--model") -> Path | HubPlace:
     row = PRESETS.get(name) or CONTROLNETS.get(name)
     if row is not None:
         return HubPlace(repo=row.repo, revision=row.revision, file=row.file or PIPELINE_INDEX)
-    path = Path(name).expanduser()
+    path = local_path(name)
     if path.exists():
         return path
     match = _REFERENCE.fullmatch(name)

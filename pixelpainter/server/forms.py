@@ -20,6 +20,7 @@ from pixelpainter.server.problems import Problem
 # It logs what is wrong with a form, which the client is told; without any handler Python would print it.
 logging.getLogger("python_multipart").addHandler(logging.NullHandler())
 
+MOST_HINTS = 1000  # each takes time
 _MOST_FIELDS = 32
 _TEXT_BYTES = 1 << 20  # of a text that comes as a file, as starlette limits the others
 _SHOWN = 40  # letters of a client's own words in messages
@@ -67,7 +68,7 @@ class ColorizeFields(Fields):
 
     files: ClassVar[Mapping[str, bool]] = {"sketch": True, "strokes": False}
 
-    hints: str = Field("", description='JSON, such as ["120,80,FFCC99", [200, 40, "3060C0", 12]].')
+    hints: str = Field("", description=f'JSON, up to {MOST_HINTS}: ["120,80,FFCC99", [200, 40, "3060C0", 12]].')
     palette: str = Field("", max_length=4000, pattern=f"^({_COLOR}(,{_COLOR})*)?$", description="RRGGBB[:share],...")
     exact: bool = Field(False, description="Use the colors of the palette only.")
     saturation: float = Field(1.0, ge=0, le=4)

@@ -20,7 +20,7 @@ from pixelpainter.lines import gray_of
 from pixelpainter.painter import Painter
 from pixelpainter.palette_files import parse_palette
 from pixelpainter.refine.settings import Refiner, RefineSettings
-from pixelpainter.server.forms import ColorizeFields, Form, RefineFields
+from pixelpainter.server.forms import MOST_HINTS, ColorizeFields, Form, RefineFields
 from pixelpainter.settings import Settings
 from pixelpainter.strokes import Strokes, parse_list, read_strokes
 
@@ -54,6 +54,8 @@ def colorize_form(painter: Painter, form: Form[ColorizeFields]) -> Result:
     data = form.files["sketch"].read()
     settings = _settings(form.fields)
     hints = parse_list(form.fields.hints, "hints") if form.fields.hints else ()
+    if len(hints) > MOST_HINTS:
+        raise InputError(f"hints: there are {len(hints)}, more than the limit of {MOST_HINTS}")
     strokes: tuple[Strokes, ...] = ()
     if "strokes" in form.files:
         stream = Named(form.files["strokes"].read(), "strokes")

@@ -10,6 +10,7 @@ import torch
 
 from pixelpainter.errors import ModelError, TrainingError, first_line
 from pixelpainter.hub import find_model
+from pixelpainter.models import local_path
 from pixelpainter.nets.restore import read_export, restore, settle_norms
 from pixelpainter.systems import SYSTEMS
 from pixelpainter.train.checkpoint import Checkpoint, find_checkpoint
@@ -42,7 +43,7 @@ def find_origin(name: str) -> Path:
     Raises:
         TrainingError: there is no such thing, or it cannot be downloaded.
     """
-    path = Path(name).expanduser()
+    path = local_path(name)
     if path.exists() and path.suffix != ".onnx":
         return path
     try:
