@@ -194,6 +194,13 @@ def test_what_could_not_be_measured_is_named(found):
     assert "MS-SSIM" not in found.figures["whole"]["composite"]
 
 
+@pytest.mark.parametrize(("size", "measured"), [(30, False), (31, True)])
+def test_pictures_too_small_for_lpips(plain_model, pairs, size, measured):
+    found = evaluate(Asker(Colorizer(plain_model)), pairs[:1], size, Networks(perceptual.Lpips()), CPU)
+    assert ("LPIPS" in found.figures["whole"]["composite"]) == measured
+    assert ("LPIPS" in found.unavailable) != measured
+
+
 def test_ranked_by_the_error_of_colors(found):
     errors = [figures["figure"]["composite"]["CIEDE2000"] for _, figures in found.pictures]
     assert [row.error for row in found.best] == sorted(errors)

@@ -31,12 +31,13 @@ MEASURES = ("PSNR", "SSIM", "MS-SSIM", "VIF", "CIEDE2000", "colorfulness")
 REGION_MEASURES = ("region CIEDE2000", "bleeding", "halo")  # of the figure alone
 MS_SSIM_SIDE = 176  # five scales, each half as large, and a window of 11 pixels on the smallest
 VIF_SIDE = 41
+LPIPS_SIDE = 31  # of which AlexNet's last pooling leaves one pixel
 Values = dict[str, float]
 
 
 def unavailable(size: int) -> dict[str, str]:
     """Return the measures that pictures of this size are too small for, with the reason."""
-    sides = {"MS-SSIM": MS_SSIM_SIDE, "VIF": VIF_SIDE}
+    sides = {"MS-SSIM": MS_SSIM_SIDE, "VIF": VIF_SIDE, "LPIPS": LPIPS_SIDE}
     return {name: f"needs a --size of at least {side}" for name, side in sides.items() if size < side}
 
 

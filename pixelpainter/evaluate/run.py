@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from bisect import insort
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -68,6 +68,8 @@ def evaluate(
         DataError: no picture can be used.
     """
     found = Evaluation(size, unavailable={**unavailable(size), **networks.unavailable})
+    if "LPIPS" in found.unavailable:
+        networks = replace(networks, lpips=None)
     distance = None if networks.features is None else FeatureDistance(networks.features)
     for done, pair in enumerate(pairs, start=1):
         try:
