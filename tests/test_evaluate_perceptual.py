@@ -66,6 +66,20 @@ def test_lpips_is_the_formula_of_the_paper():
     assert network(one, other).item() == pytest.approx(expected, rel=1e-5)
 
 
+def test_lpips_counts_each_place_by_its_weight():
+    torch.manual_seed(0)
+    network = Lpips()
+    one = pictures(2, 128)
+    other = one.clone()
+    other[..., :32] = pictures(2, 128, seed=1)[..., :32]
+    left, right = torch.zeros(2, 128, 128)
+    left[:, :64] = right[:, 64:] = 1
+    found = network(one, other)
+    torch.testing.assert_close(network(one, other, torch.ones(128, 128)), found)
+    assert (network(one, other, left) > 1.7 * found).all()
+    assert (network(one, other, right) < 0.3 * found).all()
+
+
 def test_lpips_takes_the_convolutions_of_torchvisions_file():
     torch.manual_seed(1)
     published = {f"features.{key}": torch.randn_like(value) for key, value in Lpips().features.state_dict().items()}

@@ -6,8 +6,6 @@ import importlib.util
 
 from pixelpainter.errors import MissingExtraError
 
-_PACKAGES = {"skimage": "scikit-image"}  # where a module is not called like its package
-
 
 def require_training_packages(command: str, *modules: str) -> None:
     """Look for modules of the extra `train` now, without importing them, and not after hours of work.
@@ -17,4 +15,4 @@ def require_training_packages(command: str, *modules: str) -> None:
     """
     for module in modules:
         if importlib.util.find_spec(module) is None:
-            raise MissingExtraError(command, "train", _PACKAGES.get(module, module))
+            raise MissingExtraError(command, "train", module)

@@ -214,7 +214,7 @@ def train(
         return
     if check_data:
         raise typer.Exit(print_check(data, layout, validation))
-    require_training_packages("train", "torch", "skimage", "tensorboard", "matplotlib")
+    require_training_packages("train", "torch", "tensorboard", "matplotlib")
     import torch
 
     from pixelpainter.train.processes import join_processes

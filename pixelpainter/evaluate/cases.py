@@ -17,7 +17,7 @@ from pixelpainter.errors import DataError
 from pixelpainter.figure import figure_mask
 from pixelpainter.hints import Hint, draw_hints
 from pixelpainter.imaging import letterbox
-from pixelpainter.metrics import baselines
+from pixelpainter.metrics import Mask, baselines
 from pixelpainter.palette import palette_code
 from pixelpainter.train.extract import extract_lines
 from pixelpainter.train.pairs import Pair, read_pair
@@ -40,12 +40,19 @@ class Case:
         truth: (S, S, 3) uint8, sRGB.
         drawing: (S, S) uint8, 255 = paper.
         figure: (S, S) bool, all but the white page.
+        whole: (S, S) bool, all but the padding that makes the picture square.
     """
 
     name: str
     truth: Pixels
     drawing: Pixels
-    figure: NDArray[np.bool_]
+    figure: Mask
+    whole: Mask
+
+    @property
+    def areas(self) -> dict[str, Mask]:
+        """The parts of the square that are measured, by name."""
+        return {"figure": self.figure, "whole": self.whole}
 
 
 def load_case(pair: Pair, size: int) -> Case:
@@ -59,11 +66,13 @@ def load_case(pair: Pair, size: int) -> Case:
     if drawing is None:
         code = zlib.crc32(name.encode(errors="surrogatepass"))
         drawing = extract_lines(truth, EXTRACTORS[code % len(EXTRACTORS)], np.random.default_rng(code))
-    truth, _ = letterbox(truth, size, 255)
+    truth, box = letterbox(truth, size, 255)
     figure = figure_mask(truth)
     if not figure.any():
         raise DataError(f"{pair.color}: a blank page; leave it out")
-    return Case(name, truth, letterbox(drawing, size, 255)[0], figure)
+    whole = np.zeros_like(figure)
+    whole[box.top : box.top + box.height, box.left : box.left + box.width] = True
+    return Case(name, truth, letterbox(drawing, size, 255)[0], figure, whole)
 
 
 def true_hints(case: Case, count: int) -> list[Hint]:

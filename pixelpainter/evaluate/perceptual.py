@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torchmetrics.image.fid import FrechetInceptionDistance
 
 from pixelpainter.errors import ModelError
@@ -58,9 +59,15 @@ class Lpips(nn.Module):
         self.register_buffer("scale", torch.tensor([0.458, 0.448, 0.450])[:, None, None])
         self.eval().requires_grad_(False)
 
-    def forward(self, pictures: Tensor, truths: Tensor) -> Tensor:
-        """Return (N,) distances of (N, 3, H, W) float pictures, 0..255, from their truths."""
+    def forward(self, pictures: Tensor, truths: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Return (N,) distances of (N, 3, H, W) float pictures, 0..255, from their truths.
+
+        ``weights``, (H, W) float, tell how much each pixel counts; None: all alike, as in the paper. A place of a layer
+        counts as much as the pixels it stands for.
+        """
         total = torch.zeros(len(pictures), device=pictures.device)
+        if weights is None:
+            weights = torch.ones(pictures.shape[-2:], device=pictures.device)
         x = torch.cat([pictures, truths]) / 127.5 - 1
         x = (x - self.shift) / self.scale
         for index, layer in enumerate(self.features):
@@ -69,7 +76,9 @@ class Lpips(nn.Module):
                 unit = x / (x.square().sum(dim=1, keepdim=True) + 1e-8).sqrt()
                 one, other = unit.chunk(2)
                 head = self.heads[self.taps.index(index)]
-                total = total + ((one - other).square() * head).sum(dim=1).mean(dim=(1, 2))
+                distance = ((one - other).square() * head).sum(dim=1)
+                share = functional.adaptive_avg_pool2d(weights[None], list(distance.shape[1:]))
+                total = total + (distance * share).sum(dim=(1, 2)) / share.sum()
         return total
 
 

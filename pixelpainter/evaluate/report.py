@@ -18,6 +18,7 @@ from pixelpainter.evaluate.cases import ANSWERS
 from pixelpainter.evaluate.measures import AREAS, REGION_MEASURES
 from pixelpainter.evaluate.perceptual import FEW
 from pixelpainter.evaluate.run import TRUTH, Evaluation, measures_of
+from pixelpainter.metrics import MOST_DECIBELS
 
 PACKAGES = ("torch", "torchmetrics", "onnxruntime", "numpy", "opencv-python-headless")
 HEADINGS = {"PSNR": "PSNR, dB"}
@@ -51,12 +52,14 @@ def protocol(colorizer: Colorizer, data: Sequence[str], found: Evaluation, asked
         f"Data: {', '.join(data)}: N = {len(found.pictures)} pictures, {len(found.left_out)} left out; each fitted "
         f"into {found.size}x{found.size} on white; drawings: the true ones where there are some, else lines extracted "
         "in a style that the name decides",
-        "Figure: all but white that touches the border, by the truth. PSNR, SSIM, CIEDE2000, colorfulness: over its "
-        "pixels; the others: of pictures made white outside it",
+        "Figure: all but white that touches the border, by the truth; whole picture: all but the padding. PSNR, SSIM, "
+        "CIEDE2000, colorfulness: over their pixels; the others: of pictures made white outside, for MS-SSIM and LPIPS "
+        "with each place weighted by its part of them, for FID with the margins",
         "Columns: a white page, the drawing itself, gray 128 in the true figure, its true mean color there; the "
         "network's own answer, scaled to the size; the composite, which `colorize` gives",
-        "SSIM, MS-SSIM: Gaussian window of 11 pixels, mean of the channels; VIF: in pixels, mean of the channels; "
-        "LPIPS: 0.1, AlexNet; FID: Inception of 2015-12-05, 2048 features; all are means of the pictures but FID",
+        f"PSNR: at most {MOST_DECIBELS:.0f} dB, that of equal pictures; SSIM, MS-SSIM: Gaussian window of 11 pixels, "
+        "only where it lies in the square, mean of the channels; VIF: in pixels, mean of the channels; LPIPS: 0.1, "
+        "AlexNet; FID: Inception of 2015-12-05, 2048 features; all are means of the pictures but FID",
         "Regions: connected areas of the truth of nearly one color, 3 pixels from lines, 0.2 % of the figure or more. "
         "Region CIEDE2000: median of a picture's regions, each the median of its pixels; bleeding: CIEDE2000 within 3 "
         "pixels of lines, less that of the region; halo: the same for CIE L, less that of the truth (below 0: dark)",
