@@ -20,6 +20,7 @@ from pixelpainter.evaluate.report import record
 from pixelpainter.evaluate.run import evaluate
 from pixelpainter.evaluate.sheet import CAPTION, CELL, GAP
 from pixelpainter.metrics import psnr
+from pixelpainter.session import Session
 from pixelpainter.train.pairs import data_manifest
 from pixelpainter.train.sources import find_pairs, find_training_data
 from pixelpainter.train.synthetic import write_synthetic
@@ -89,7 +90,7 @@ def test_the_networks_own_answer(tmp_path, pairs, size):
     ramp = Asker(Colorizer(save_plain_model(tmp_path / "plain.onnx"))).answers(case)["network"]
     expected = Image.fromarray(np.rint((RAMP.transpose(1, 2, 0) + 1) * 127.5).astype(np.uint8))
     expected = np.asarray(expected.resize((size, size), Image.Resampling.BILINEAR))
-    assert np.abs(ramp.astype(int) - expected)[4:-4, 4:-4].max() <= (0 if size == SIZE else 3)
+    assert np.abs(ramp.astype(int) - expected)[4:-4, 4:-4].max() <= (1 if size == SIZE else 3)
     copied = Asker(Colorizer(save_copy_model(tmp_path / "copy.onnx"))).answers(case)["network"]
     assert psnr(copied, np.repeat(case.drawing[..., None], 3, axis=2)) >= (100 if size == SIZE else 14)
 
@@ -120,6 +121,23 @@ def test_hints_and_palettes_reach_the_model(tmp_path, pairs):
     with_palette = Asker(colorizer, true_palette=True).answers(case)
     assert np.abs(with_palette["network"].astype(int) - nothing).max() > 10
     assert not np.array_equal(with_palette["composite"], Asker(colorizer).answers(case)["composite"])
+
+
+@pytest.mark.parametrize("hints", [1, 20])
+def test_the_network_is_asked_what_colorize_asks_it(hint_model, pairs, monkeypatch, hints):
+    asked, run = [], Session.run
+
+    def recorded(session, inputs):
+        asked.append(np.concatenate([inputs[name].ravel() for name in sorted(inputs)]))
+        return run(session, inputs)
+
+    monkeypatch.setattr(Session, "run", recorded)
+    colorizer = Colorizer(hint_model)
+    case = load_case(pairs[0], SIZE)
+    Asker(colorizer, hints=hints).answers(case)
+    both, asked[:] = list(asked), []
+    colorizer.colorize(Image.fromarray(case.drawing), hints=true_hints(case, hints))
+    assert np.array_equal(both, [*asked, *asked])
 
 
 def test_a_models_own_palette_is_used(tmp_path, pairs):

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from pixelpainter.colorize import Colorizer
-from pixelpainter.devices import available_cpus, load_session
 from pixelpainter.errors import DataError
 from pixelpainter.figure import figure_mask
-from pixelpainter.hints import Hint, draw_hints
-from pixelpainter.imaging import letterbox
+from pixelpainter.hints import Hint
+from pixelpainter.imaging import letterbox, picture_from_array
 from pixelpainter.metrics import Mask, baselines
-from pixelpainter.palette import palette_code
+from pixelpainter.palette import Swatch, palette_code, swatches_of_code
+from pixelpainter.settings import Settings
 from pixelpainter.train.extract import extract_lines
 from pixelpainter.train.pairs import Pair, read_pair
 
@@ -106,41 +103,19 @@ class Asker:
         if true_palette and not card.palette:
             raise DataError(f"{colorizer.file}: this model reads no palette; leave --true-palette out")
         self._colorizer, self._hints, self._true_palette = colorizer, hints, true_palette
-        self._session = load_session(colorizer.file, threads=available_cpus(), device=colorizer.device)
 
     def answers(self, case: Case) -> dict[str, Pixels]:
         """Return (S, S, 3) uint8 pictures by name, in the order of ``ANSWERS``."""
-        hints = true_hints(case, self._hints)
-        palette = self._palette(case)
-        composite = self._colorizer.colorize(Image.fromarray(case.drawing), hints=hints, palette=palette)
+        settings = Settings(hints=tuple(true_hints(case, self._hints)), palette=self._palette(case))
+        drawing = picture_from_array(case.drawing)
         return {
             **baselines(case.truth, case.drawing, case.figure),
-            "network": self._network(case, hints, palette),
-            "composite": np.asarray(composite.convert("RGB")),
+            "network": self._colorizer.network_picture(drawing, settings),
+            "composite": self._colorizer.colorize_picture(drawing, settings),
         }
 
-    def _palette(self, case: Case) -> NDArray[np.float32]:
-        """Return (N, 4) float32: the true palette, or nothing."""
-        colors = self._colorizer.card.palette
+    def _palette(self, case: Case) -> tuple[Swatch, ...]:
+        """Return the true palette, or nothing."""
         if not self._true_palette:
-            return np.zeros((0, 4), np.float32)
-        return palette_code(case.truth, case.figure, colors).astype(np.float32)
-
-    def _network(self, case: Case, hints: Sequence[Hint], palette: NDArray[np.float32]) -> Pixels:
-        """Return the answer of the network alone, with its own lines, at the size of the case."""
-        card = self._colorizer.card
-        small, box = letterbox(case.drawing, card.size, 255)
-        channels = [small[None].astype(np.float32) / 127.5 - 1]
-        if card.hints != "none":
-            channels.append(draw_hints(hints, case.drawing.shape[::-1], box))
-        inputs = {"picture": np.concatenate(channels)[None]}
-        if card.palette:
-            code = palette if len(palette) else np.array(card.default_palette, np.float32)
-            inputs["palette"] = np.zeros((1, card.palette, 4), np.float32) if not code.size else code[None]
-        answer = self._session.run(["color"], inputs)[0][0].transpose(1, 2, 0)
-        picture: Pixels = np.rint((answer + 1) * 127.5).clip(0, 255).astype(np.uint8)
-        if picture.shape == case.truth.shape:
-            return picture
-        size = case.truth.shape[0]
-        kind = cv2.INTER_AREA if size < card.size else cv2.INTER_CUBIC
-        return np.asarray(cv2.resize(picture, (size, size), interpolation=kind), np.uint8)
+            return ()
+        return swatches_of_code(palette_code(case.truth, case.figure, self._colorizer.card.palette))

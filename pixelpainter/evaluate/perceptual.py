@@ -77,7 +77,7 @@ class Lpips(nn.Module):
                 one, other = unit.chunk(2)
                 head = self.heads[self.taps.index(index)]
                 distance = ((one - other).square() * head).sum(dim=1)
-                share = functional.adaptive_avg_pool2d(weights[None], list(distance.shape[1:]))
+                share = functional.adaptive_avg_pool2d(weights[None], (distance.shape[1], distance.shape[2]))
                 total = total + (distance * share).sum(dim=(1, 2)) / share.sum()
         return total
 
