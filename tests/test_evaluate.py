@@ -61,16 +61,44 @@ def test_a_case_is_the_pair_fitted_into_a_square(tmp_path):
     assert (case.truth[:16] == 255).all() and (case.drawing[48:] == 255).all()
     assert not case.figure[:16].any() and case.figure[16:48].any()
     assert not case.whole[:16].any() and case.whole[16:48].all() and not case.whole[48:].any()
-    assert case.name == "synthetic_0000000"
+    assert case.name == "drawn/synthetic_0000000"
 
 
-def test_lines_are_extracted_the_same_way_each_time(tmp_path):
-    write_synthetic(tmp_path / "drawn", 2, side=96)
-    (tmp_path / "drawn" / "color").rename(tmp_path / "plain")
-    for pair in find_pairs([tmp_path / "plain"]):
-        one, other = load_case(pair, 96), load_case(pair, 96)
-        assert one.drawing.min() < 200
-        assert np.array_equal(one.drawing, other.drawing)
+def test_lines_and_hints_depend_on_the_picture_alone(tmp_path):
+    write_synthetic(tmp_path / "drawn", 4, side=96)
+    plain = (tmp_path / "drawn" / "color").rename(tmp_path / "plain")
+    (plain / "sub").mkdir()
+    for number, file in enumerate(sorted(plain.glob("*.png"))):
+        file.rename(plain / "sub" / f"{number}.png")
+    cases = [load_case(pair, 96) for pair in find_pairs([tmp_path / "plain"])]
+    others = [load_case(pair, 96) for pair in find_pairs([tmp_path / "plain" / "sub"])]
+    for case, other in zip(cases, others, strict=True):
+        assert case.name != other.name
+        assert case.drawing.min() < 200
+        assert np.array_equal(case.drawing, other.drawing)
+        assert true_hints(case, 5) == true_hints(other, 5)
+    assert len({case.seed for case in cases}) == 4
+
+
+def test_equal_names_of_two_roots_are_told_apart(tmp_path, plain_model):
+    for folder in ("one", "two"):
+        write_synthetic(tmp_path / folder / "drawn", 1, side=64)
+    pairs = find_pairs([tmp_path / "one" / "drawn", tmp_path / "two" / "drawn"])
+    found = evaluate(Asker(Colorizer(plain_model)), pairs, 64, Networks(), CPU)
+    assert [name for name, _ in found.pictures] == ["drawn-2/synthetic_0000000", "drawn/synthetic_0000000"]
+
+
+def test_drawings_that_show_nothing_are_left_out(tmp_path):
+    page = np.full((64, 64, 3), 255, np.uint8)
+    page[:, :, 0] -= np.linspace(0, 200, 64).astype(np.uint8)
+    (tmp_path / "color").mkdir()
+    Image.fromarray(page).save(tmp_path / "color" / "soft.png")
+    with pytest.raises(DataError, match=r"soft\.png: no lines are found in it"):
+        load_case(find_pairs([tmp_path])[0], 64)
+    (tmp_path / "lines").mkdir()
+    Image.new("L", (64, 64), "white").save(tmp_path / "lines" / "soft.png")
+    with pytest.raises(DataError, match=r"lines/soft\.png: a blank drawing"):
+        load_case(find_pairs([tmp_path])[0], 64)
 
 
 def test_hints_are_true_colors_inside_the_figure(pairs):
@@ -182,7 +210,7 @@ def found(tmp_path_factory, pairs):
 
 
 def test_figures_are_means_over_the_pictures(found, pairs):
-    assert [name for name, _ in found.pictures] == [f"synthetic_000000{index}" for index in range(3)]
+    assert [name for name, _ in found.pictures] == [f"drawn/synthetic_000000{index}" for index in range(3)]
     for area, answer, measure in (("figure", "composite", "PSNR"), ("whole", "gray", "CIEDE2000")):
         each = [figures[area][answer][measure] for _, figures in found.pictures]
         assert found.figures[area][answer][measure] == pytest.approx(np.mean(each))
@@ -299,7 +327,7 @@ def test_the_table_says_what_its_numbers_are(command, data, plain_model, no_netw
         assert image.size == (8 * CELL + GAP, CAPTION + 2 * (CELL + CAPTION))
     with table.open(newline="") as stream:
         written = list(csv.DictReader(stream))
-    assert [row["name"] for row in written] == ["synthetic_0000000", "synthetic_0000001"]
+    assert [row["name"] for row in written] == ["drawn/synthetic_0000000", "drawn/synthetic_0000001"]
     assert {len(row) for row in written} == {1 + 6 * (2 * 6 + 3) + 2}
     assert float(written[0]["gray figure PSNR"]) > float(written[0]["white figure PSNR"])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import zlib
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from pixelpainter.colorize import Colorizer
 from pixelpainter.errors import DataError
+from pixelpainter.evaluate.regions import Regions, find_regions
 from pixelpainter.figure import figure_mask
 from pixelpainter.hints import Hint
 from pixelpainter.imaging import letterbox, picture_from_array
@@ -24,20 +26,22 @@ Pixels = NDArray[np.uint8]
 # Styles near to what people draw; region borders and pencil shading would tell where the colors are.
 EXTRACTORS = ("difference-of-gaussians", "dark-ink", "color-edges", "ridges")
 PAPER = 200  # a pixel of a drawing that is lighter lies on no line
+BLANK = 240  # a drawing without a darker pixel shows nothing
 BASELINES = ("white", "drawing", "gray", "mean")
 ANSWERS = (*BASELINES, "network", "composite")
 
 
 @dataclass(frozen=True)
 class Case:
-    """One picture to judge a model by.
+    """One picture to judge a model by, (H, W) pixels.
 
     Attributes:
-        name: of the pair, without its root: the same in a folder and in a ZIP file.
-        truth: (S, S, 3) uint8, sRGB.
-        drawing: (S, S) uint8, 255 = paper.
-        figure: (S, S) bool, all but the white page.
-        whole: (S, S) bool, all but the padding that makes the picture square.
+        name: of the pair.
+        truth: (H, W, 3) uint8, sRGB.
+        drawing: (H, W) uint8, 255 = paper.
+        figure: (H, W) bool, all but the white page.
+        whole: (H, W) bool, all but the padding that makes the picture square.
+        seed: of all random choices: the same for the same colors, whatever the file's name and place.
     """
 
     name: str
@@ -45,43 +49,55 @@ class Case:
     drawing: Pixels
     figure: Mask
     whole: Mask
+    seed: int
 
     @property
     def areas(self) -> dict[str, Mask]:
-        """The parts of the square that are measured, by name."""
+        """The parts of the picture that are measured, by name."""
         return {"figure": self.figure, "whole": self.whole}
 
+    @functools.cached_property
+    def regions(self) -> Regions:
+        """The regions of the truth."""
+        return find_regions(self.truth, self.drawing, self.figure)
 
-def load_case(pair: Pair, size: int) -> Case:
-    """Read a pair, draw its lines where it has none, and fit both into a square on white.
+
+def load_case(pair: Pair, size: int | None = None) -> Case:
+    """Read a pair, draw its lines where it has none, and fit both into a square on white (None: they keep their size).
 
     Raises:
         DataError: a file cannot be read, or shows nothing.
     """
     truth, drawing = read_pair(pair)
-    name = pair.name.partition("/")[2]
+    seed = zlib.crc32(truth.tobytes())
     if drawing is None:
-        code = zlib.crc32(name.encode(errors="surrogatepass"))
-        drawing = extract_lines(truth, EXTRACTORS[code % len(EXTRACTORS)], np.random.default_rng(code))
-    truth, box = letterbox(truth, size, 255)
+        drawing = extract_lines(truth, EXTRACTORS[seed % len(EXTRACTORS)], np.random.default_rng(seed))
+        if drawing.min() >= BLANK:
+            raise DataError(f"{pair.color}: no lines are found in it; leave it out, or give its drawing")
+    elif drawing.min() >= BLANK:
+        raise DataError(f"{pair.lines or pair.color}: a blank drawing; leave it out")
+    whole = np.full(truth.shape[:2], 255, np.uint8)
+    if size is not None:
+        truth, drawing, whole = (
+            letterbox(picture, size, fill)[0] for picture, fill in ((truth, 255), (drawing, 255), (whole, 0))
+        )
     figure = figure_mask(truth)
     if not figure.any():
         raise DataError(f"{pair.color}: a blank page; leave it out")
-    whole = np.zeros_like(figure)
-    whole[box.top : box.top + box.height, box.left : box.left + box.width] = True
-    return Case(name, truth, letterbox(drawing, size, 255)[0], figure, whole)
+    return Case(pair.name, truth, drawing, figure, whole > 0, seed)
+
+
+def true_hint(case: Case, x: int, y: int) -> Hint:
+    """Return the true color at a pixel as a hint."""
+    red, green, blue = (int(value) for value in case.truth[y, x])
+    return Hint(x=float(x), y=float(y), color=(red, green, blue))
 
 
 def true_hints(case: Case, count: int) -> list[Hint]:
     """Return true colors at random places of the figure off its lines, always the same for the same picture."""
     rows, columns = np.nonzero(case.figure & (case.drawing >= PAPER))
-    order = np.random.default_rng(zlib.crc32(case.name.encode(errors="surrogatepass"))).permutation(len(rows))
-    hints = []
-    for index in order[:count]:
-        x, y = int(columns[index]), int(rows[index])
-        red, green, blue = (int(value) for value in case.truth[y, x])
-        hints.append(Hint(x=float(x), y=float(y), color=(red, green, blue)))
-    return hints
+    chosen = np.random.default_rng(case.seed).permutation(len(rows))[:count]
+    return [true_hint(case, int(columns[index]), int(rows[index])) for index in chosen]
 
 
 class Asker:

@@ -20,7 +20,7 @@ from torchmetrics.functional.image import visual_information_fidelity
 
 from pixelpainter.color import ciede2000, lab_from_bytes
 from pixelpainter.evaluate.cases import Case, Pixels
-from pixelpainter.evaluate.regions import find_regions
+from pixelpainter.evaluate.regions import Regions
 from pixelpainter.metrics import colorfulness, ms_ssim, psnr, ssim
 
 AREAS = ("figure", "whole")
@@ -62,18 +62,19 @@ def measure(
             }
             if len(mask) >= MS_SSIM_SIDE:
                 found[area][name]["MS-SSIM"] = ms_ssim(only(picture, mask), only(case.truth, mask), mask)
+        found["figure"][name] |= _of_regions(case.regions, picture, difference)
     for area, mask in case.areas.items():
         for measure_name, values in _by_torch(case, answers, mask, device, lpips).items():
             for name, value in zip(answers, values.tolist(), strict=True):
                 found[area][name][measure_name] = value
-    regions = find_regions(case.truth, case.drawing)
-    for name, picture in answers.items():
-        errors = regions.ciede2000(picture)
-        middle = float(np.median(errors)) if len(errors) else math.nan
-        found["figure"][name] |= dict(
-            zip(REGION_MEASURES, (middle, regions.bleeding(picture), regions.halo(picture)), strict=True)
-        )
     return found
+
+
+def _of_regions(regions: Regions, picture: Pixels, difference: NDArray[np.float32]) -> Values:
+    """Return what regions tell of a picture with these CIEDE2000 (S, S)."""
+    errors = regions.color_errors(difference)
+    middle = float(np.median(errors)) if len(errors) else math.nan
+    return dict(zip(REGION_MEASURES, (middle, regions.bleeding(difference), regions.halo(picture)), strict=True))
 
 
 def only(picture: Pixels, mask: NDArray[np.bool_]) -> Pixels:

@@ -51,7 +51,7 @@ def protocol(colorizer: Colorizer, data: Sequence[str], found: Evaluation, asked
         f"SHA-256 {colorizer.model_hash[:16]}; asked with {asked}",
         f"Data: {', '.join(data)}: N = {len(found.pictures)} pictures, {len(found.left_out)} left out; each fitted "
         f"into {found.size}x{found.size} on white; drawings: the true ones where there are some, else lines extracted "
-        "in a style that the name decides",
+        "in a style that the colors decide",
         "Figure: all but white that touches the border, by the truth; whole picture: all but the padding. PSNR, SSIM, "
         "CIEDE2000, colorfulness: over their pixels; the others: of pictures made white outside, for MS-SSIM and LPIPS "
         "with each place weighted by its part of them, for FID with the margins",
