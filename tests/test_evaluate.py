@@ -187,8 +187,6 @@ def test_what_a_model_does_not_read_is_refused(plain_model):
 
 
 class Means(nn.Module):
-    num_features = 3
-
     def forward(self, shown):
         assert shown.dtype == torch.uint8
         return shown.float().mean(dim=(2, 3))

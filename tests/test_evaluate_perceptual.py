@@ -13,7 +13,14 @@ from torch import nn
 from pixelpainter.errors import ModelError
 from pixelpainter.evaluate import perceptual
 from pixelpainter.evaluate.inception import Inception, enlarge
-from pixelpainter.evaluate.perceptual import FeatureDistance, Lpips, fetch_weights, load_inception, load_lpips
+from pixelpainter.evaluate.perceptual import (
+    FeatureDistance,
+    Lpips,
+    fetch_weights,
+    frechet_distance,
+    load_inception,
+    load_lpips,
+)
 from pixelpainter.evaluate.perceptual import load_networks as load
 
 CPU = torch.device("cpu")
@@ -97,28 +104,38 @@ def test_lpips_takes_the_convolutions_of_torchvisions_file():
 class Means(nn.Module):
     """Four features of a picture."""
 
-    num_features = 4
-
     def forward(self, shown):
         values = shown.float()
         return torch.cat([values.mean(dim=(2, 3)), values.std(dim=(1, 2, 3))[:, None]], dim=1)
 
 
-def test_fid_is_the_formula_of_the_paper():
+@pytest.mark.parametrize(("count", "other_count", "width"), [(6, 9, 40), (200, 30, 12), (50, 50, 50)])
+def test_the_frechet_distance_is_the_formula_of_the_paper(count, other_count, width):
+    random = np.random.default_rng(count)
+    mixed = random.normal(size=(width, width))
+    one, other = random.normal(size=(count, width)) @ mixed, random.normal(1, 2, size=(other_count, width))
+    first, second = np.cov(one, rowvar=False), np.cov(other, rowvar=False)
+    root = np.sqrt(np.maximum(np.linalg.eigvals(first @ second).real, 0)).sum()
+    expected = ((one.mean(axis=0) - other.mean(axis=0)) ** 2).sum() + np.trace(first + second) - 2 * root
+    found = frechet_distance(torch.from_numpy(one), torch.from_numpy(other))
+    assert found == pytest.approx(expected, rel=1e-6)
+    assert frechet_distance(torch.from_numpy(one), torch.from_numpy(one)) == pytest.approx(0, abs=1e-9)
+
+
+def test_fid_compares_the_features_of_sets():
     distance = FeatureDistance(Means())
+    rows = {"truth": [], "dim": []}
     for index in range(12):
         truth = pictures(1, 8, seed=index)[0]
-        distance.add({"truth": truth.byte(), "same": truth.byte(), "dim": (truth * (0.5 + index / 100)).byte()})
-    rows = {
-        name: np.stack([row.double().numpy() for row in distance._features[name]]) for name in ("truth", "dim", "same")
-    }
-    covariances = {name: np.cov(values, rowvar=False) for name, values in rows.items()}
-    expected = ((rows["truth"].mean(axis=0) - rows["dim"].mean(axis=0)) ** 2).sum() + np.trace(
-        covariances["truth"] + covariances["dim"] - 2 * sqrtm(covariances["truth"] @ covariances["dim"]).real
-    )
+        shown = {"truth": truth.byte(), "dim": (truth * (0.5 + index / 100)).byte()}
+        distance.add(shown)
+        for name, picture in shown.items():
+            rows[name].append(Means()(picture[None])[0].double().numpy())
+    first, second = (np.cov(values, rowvar=False) for values in rows.values())
+    means = [np.mean(values, axis=0) for values in rows.values()]
+    expected = ((means[0] - means[1]) ** 2).sum() + np.trace(first + second - 2 * sqrtm(first @ second).real)
     assert expected > 100
-    assert distance.distance("dim", "truth") == pytest.approx(expected, rel=1e-4)
-    assert distance.distance("same", "truth") == pytest.approx(0, abs=1e-3)
+    assert distance.distance("dim", "truth") == pytest.approx(expected, rel=1e-6)
 
 
 def test_fid_of_one_picture_is_no_number():

@@ -1,7 +1,7 @@
 """LPIPS and FID: measures by networks whose published weights are downloaded once.
 
 Neither torchvision nor torch-fidelity is needed, which have no build for every torch: the two networks are written
-here, the weights are those that these packages use, and the distances are torchmetrics' own.
+here, the weights are those that these packages use, and the linear layers of LPIPS are those that torchmetrics has.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torchmetrics.image.fid import FrechetInceptionDistance
 
 from pixelpainter.errors import ModelError
 from pixelpainter.evaluate.inception import Inception
@@ -93,7 +92,7 @@ class FeatureDistance:
     """FID of many sets of pictures from their truths.
 
     Args:
-        network: (N, 3, H, W) uint8 to (N, F) features; has an attribute ``num_features``.
+        network: (N, 3, H, W) uint8 to (N, F) features.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -111,21 +110,25 @@ class FeatureDistance:
         """Return the FID of a set from the set of truths; NaN with fewer than two pictures."""
         if len(self._features[name]) < 2:
             return float("nan")
-        metric = FrechetInceptionDistance(_AsTheyAre(int(self._network.num_features)))  # type: ignore[arg-type]
-        metric.update(torch.stack(self._features[truth]), real=True)
-        metric.update(torch.stack(self._features[name]), real=False)
-        return float(metric.compute())
+        return frechet_distance(torch.stack(self._features[name]), torch.stack(self._features[truth]))
 
 
-class _AsTheyAre(nn.Module):
-    """Takes features for pictures: torchmetrics would run the network on the truths again for each set."""
+def frechet_distance(features: Tensor, truths: Tensor) -> float:
+    """Return the Frechet distance of two normal distributions with the means and covariances of (N, F) samples.
 
-    def __init__(self, num_features: int) -> None:
-        super().__init__()
-        self.num_features = num_features
+    With A and B the centered samples over sqrt(N - 1), the covariances are A'A and B'B, and the trace of the root of
+    their product is the sum of the singular values of AB': of N x N numbers, while F x F are many in FID.
 
-    def forward(self, features: Tensor) -> Tensor:
-        return features
+    Source: M. Heusel et al., "GANs trained by a two time-scale update rule ..." (2017), equation 6.
+    """
+    means, roots = [], []
+    for samples in (features.double(), truths.double()):
+        means.append(samples.mean(dim=0))
+        root = (samples - means[-1]) / (len(samples) - 1) ** 0.5
+        # of many samples, F rows with the same covariance
+        roots.append(torch.linalg.qr(root, mode="r").R if len(root) > root.shape[1] else root)
+    common = torch.linalg.matrix_norm(roots[0] @ roots[1].T, ord="nuc")
+    return float((means[0] - means[1]).square().sum() + sum(root.square().sum() for root in roots) - 2 * common)
 
 
 @dataclass(frozen=True)
