@@ -16,8 +16,8 @@ from pixelpainter.errors import DataError
 from pixelpainter.evaluate import perceptual
 from pixelpainter.evaluate.cases import ANSWERS, Asker, load_case, true_hints
 from pixelpainter.evaluate.perceptual import Networks
-from pixelpainter.evaluate.report import record
-from pixelpainter.evaluate.run import evaluate
+from pixelpainter.evaluate.report import Conditions, protocol, record
+from pixelpainter.evaluate.run import Evaluation, evaluate
 from pixelpainter.evaluate.sheet import CAPTION, CELL, GAP
 from pixelpainter.metrics import psnr
 from pixelpainter.session import Session
@@ -197,6 +197,19 @@ class Difference(nn.Module):
         return ((shown - truths).abs().mean(dim=1) * weights).sum(dim=(1, 2)) / weights.sum()
 
 
+@pytest.mark.parametrize(
+    ("own", "true_palette", "words"),
+    [((), False, "no palette"), (((0.0,) * 3 + (1.0,),) * 2, False, "its own palette"), ((), True, "the true palette")],
+)
+def test_the_protocol_says_which_palette_was_given(tmp_path, pairs, own, true_palette, words):
+    model = save_hint_model(tmp_path / "model.onnx", dataclasses.replace(HINT_CARD, default_palette=own))
+    conditions = Conditions(data=["drawn"], manifest="ab" * 32, hints=3, true_palette=true_palette)
+    found = Evaluation(64, weights={"LPIPS": "alexnet-12345678.pth"}, figures={"figure": {"composite": {}}})
+    lines = protocol(Colorizer(model), conditions, found)
+    assert f"asked with 3 hints, {words}; on cpu" in lines[0]
+    assert any("LPIPS alexnet-12345678.pth" in line for line in lines)
+
+
 @pytest.fixture(scope="module")
 def found(tmp_path_factory, pairs):
     model = save_plain_model(tmp_path_factory.mktemp("model") / "plain.onnx")
@@ -282,7 +295,7 @@ def test_pictures_that_cannot_be_used_are_left_out(tmp_path, plain_model):
 def test_json_has_none_for_what_is_no_number(plain_model, pairs):
     colorizer = Colorizer(plain_model)
     one = evaluate(Asker(colorizer), pairs[:1], 64, Networks(features=Means()), CPU)
-    written = record(colorizer, one, ["protocol"])
+    written = record(colorizer, Conditions(data=["drawn"], manifest="ab" * 32), one)
     assert written["figures"]["whole"]["composite"]["FID"] is None
     assert json.dumps(written, allow_nan=False)
 
@@ -310,7 +323,10 @@ def test_the_table_says_what_its_numbers_are(command, data, plain_model, no_netw
         "network of 64x64",
         "torchmetrics",
         "onnxruntime",
-        "no hints",
+        "no hints, no palette",
+        "on cpu, measured on cpu",
+        "at most 2, spread evenly",
+        f"SHA-256 {data_manifest(find_pairs([data])[:2])[:16]}",
         str(data),
     ):
         assert words in done.out
@@ -331,13 +347,27 @@ def test_the_table_says_what_its_numbers_are(command, data, plain_model, no_netw
 
 
 def test_json_is_all_of_stdout(command, data, plain_model):
-    done = command("evaluate", plain_model, data, "--json", "--no-download")
+    done = command(
+        *("evaluate", plain_model, data, "--json", "--no-download", "--layout", "color-left"),
+    )
     assert done.status == 0, done.err
     written = json.loads(done.out)
     assert written["pictures"] == 3 and written["size"] == SIZE
     assert len(written["model_sha256"]) == 64
     assert {"torch", "torchmetrics", "pixelpainter"} <= set(written["versions"])
-    assert list(written["unavailable"]) == ["MS-SSIM", "LPIPS", "FID"]
+    assert list(written["unavailable"]) == ["MS-SSIM", "LPIPS", "FID"] and written["weights"] == {}
+    assert written["conditions"] == {
+        "data": [str(data)],
+        "manifest": data_manifest(find_pairs([data])),
+        "held_out": False,
+        "limit": None,
+        "layout": "color-left",
+        "hints": 0,
+        "true_palette": False,
+        "network_device": "cpu",
+        "measure_device": "cpu",
+        "seed": "CRC-32 of the colors of each picture",
+    }
     assert set(written["figures"]) == {"figure", "whole"}
     assert written["figures"]["figure"]["truth"]["colorfulness"] > 0
     assert "NaN" not in done.out and "Infinity" not in done.out
@@ -346,7 +376,7 @@ def test_json_is_all_of_stdout(command, data, plain_model):
 def test_pictures_drawn_by_the_program(command, plain_model):
     done = command("evaluate", plain_model, "--synthetic", 1, "--no-download")
     assert done.status == 0, done.err
-    assert "1 drawn by the program: N = 1" in done.out
+    assert "1 drawn by the program (all; " in done.out and "N = 1 pictures" in done.out
 
 
 def test_pictures_of_the_training(command, tmp_path, monkeypatch):
@@ -360,6 +390,7 @@ def test_pictures_of_the_training(command, tmp_path, monkeypatch):
     assert "the model was trained on; --held-out leaves those out" in done.err
     done = command("evaluate", model, tmp_path / "drawn", "--held-out", "--no-download")
     assert f"N = {len(held_out)} pictures" in done.out
+    assert "training chose its best checkpoint by these pictures" in done.out
     assert "trained on" not in done.err
 
 

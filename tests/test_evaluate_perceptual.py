@@ -227,13 +227,14 @@ def test_weights_that_are_not_the_published_ones_are_refused(server, tmp_path):
     assert not [path for path in (tmp_path / "torch").rglob("*") if path.is_file()]
 
 
-def test_a_damaged_file_is_named(tmp_path):
+def test_a_file_in_the_cache_that_is_not_the_published_one_is_refused(tmp_path):
     file = perceptual.weights_file("https://nowhere.invalid/tiny-12345678.pth")
     assert tmp_path in file.parents
     file.parent.mkdir(parents=True)
-    file.write_bytes(b"half")
-    with pytest.raises(ModelError, match=r"tiny-12345678\.pth are damaged .*delete the file"):
-        fetch_weights("https://nowhere.invalid/tiny-12345678.pth", download=True)
+    for write in (lambda: file.write_bytes(b"half"), lambda: torch.save({"a": torch.arange(3)}, file)):
+        write()
+        with pytest.raises(ModelError, match=r"tiny-12345678\.pth are not the published ones .*delete the file"):
+            fetch_weights("https://nowhere.invalid/tiny-12345678.pth", download=True)
 
 
 def test_what_cannot_be_had_is_unavailable_by_name(server, monkeypatch, tmp_path):
@@ -256,13 +257,15 @@ def test_without_download_nothing_is_asked(server, monkeypatch):
     assert asked == []
 
 
-def test_weights_that_are_there_are_used(monkeypatch):
+def test_weights_that_are_there_are_used(monkeypatch, tmp_path):
     torch.manual_seed(0)
+    weights = {f"features.{key}": value for key, value in Lpips().features.state_dict().items()}
+    name = publish(tmp_path, weights)
+    monkeypatch.setattr(perceptual, "ALEXNET", f"https://nowhere.invalid/{name}")
     file = perceptual.weights_file(perceptual.ALEXNET)
     file.parent.mkdir(parents=True)
-    weights = {f"features.{key}": value for key, value in Lpips().features.state_dict().items()}
-    torch.save(weights, file)
+    (tmp_path / name).rename(file)
     found = load(CPU, download=False)
-    assert list(found.unavailable) == ["FID"]
+    assert list(found.unavailable) == ["FID"] and found.weights == {"LPIPS": name}
     assert torch.equal(found.lpips.features[0].weight, weights["features.0.weight"])
     assert not any(value.requires_grad for value in found.lpips.parameters())

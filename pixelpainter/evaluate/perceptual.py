@@ -6,6 +6,7 @@ here, the weights are those that these packages use, and the linear layers of LP
 
 from __future__ import annotations
 
+import http.client
 import io
 import urllib.request
 from collections import defaultdict
@@ -20,8 +21,9 @@ from torch.nn import functional
 
 from pixelpainter.errors import ModelError
 from pixelpainter.evaluate.inception import Inception
+from pixelpainter.hub import hash_file
 
-# Both names end in the first digits of the file's SHA-256, which torch.hub checks.
+# Both names end in the first digits of the file's SHA-256.
 ALEXNET = "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
 INCEPTION = (
     "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
@@ -139,11 +141,13 @@ class Networks:
         lpips: None where its weights cannot be had.
         features: network of FID; None where its weights cannot be had.
         unavailable: the reason why, by the measure's name.
+        weights: names of the files, by the measure's name.
     """
 
     lpips: nn.Module | None = None
     features: nn.Module | None = None
     unavailable: Mapping[str, str] = field(default_factory=dict)
+    weights: Mapping[str, str] = field(default_factory=dict)
 
 
 def load_networks(device: torch.device, *, download: bool = True) -> Networks:
@@ -155,16 +159,15 @@ def load_networks(device: torch.device, *, download: bool = True) -> Networks:
     """
     found: dict[str, nn.Module] = {}
     unavailable: dict[str, str] = {}
-    makers: dict[str, Callable[[], nn.Module]] = {
-        "LPIPS": lambda: load_lpips(fetch_weights(ALEXNET, download=download)),
-        "FID": lambda: load_inception(fetch_weights(INCEPTION, download=download)),
-    }
-    for name, make in makers.items():
+    addresses = {"LPIPS": ALEXNET, "FID": INCEPTION}
+    makers: dict[str, Callable[[Mapping[str, Tensor]], nn.Module]] = {"LPIPS": load_lpips, "FID": load_inception}
+    for name, address in addresses.items():
         try:
-            found[name] = make().to(device)
+            found[name] = makers[name](fetch_weights(address, download=download)).to(device)
         except ModelError as error:
             unavailable[name] = str(error)
-    return Networks(found.get("LPIPS"), found.get("FID"), unavailable)
+    weights = {name: weights_file(addresses[name]).name for name in found}
+    return Networks(found.get("LPIPS"), found.get("FID"), unavailable, weights)
 
 
 def load_lpips(weights: Mapping[str, Tensor]) -> Lpips:
@@ -192,26 +195,33 @@ def fetch_weights(address: str, *, download: bool) -> dict[str, Tensor]:
     """Return published weights from torch's cache, downloading them first if need be.
 
     Raises:
-        ModelError: they are not there and cannot be downloaded, or the file is damaged.
+        ModelError: they are not there and cannot be downloaded, or the file is damaged or another.
     """
-    file = weights_file(address)
-    if not file.exists() and not download:
-        raise ModelError(f"its weights are not here yet; put {address} into {file.parent}")
+    file, first_digits = weights_file(address), address.rpartition("-")[2].partition(".")[0]
+    if not file.exists():
+        if not download:
+            raise ModelError(f"its weights are not here yet; put {address} into {file.parent}")
+        _download(address, file, first_digits)
+    found = hash_file(file)
+    if not found.startswith(first_digits):
+        raise ModelError(
+            f"its weights in {file} are not the published ones (SHA-256 {found[:8]}..., not {first_digits}...); "
+            "delete the file"
+        )
+    weights: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)
+    return weights
+
+
+def _download(address: str, file: Path, first_digits: str) -> None:
     try:
-        if not file.exists():  # torch's own download has no time limit: ask first
-            request = urllib.request.Request(address, method="HEAD")
-            urllib.request.urlopen(request, timeout=TIMEOUT_S).close()
-            file.parent.mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(address, str(file), address.rpartition("-")[2].partition(".")[0])
-        weights: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)
-        return weights
-    except OSError as error:  # urllib's errors are OSError
+        request = urllib.request.Request(address, method="HEAD")  # torch's own download has no time limit: ask first
+        urllib.request.urlopen(request, timeout=TIMEOUT_S).close()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(address, str(file), first_digits)
+    except (OSError, http.client.HTTPException, RuntimeError) as error:  # of urllib, and torch's for a wrong hash
         cause = getattr(error, "reason", error)
-        reason = getattr(cause, "strerror", None) or cause
+        reason = getattr(cause, "strerror", None) or str(cause).partition("\n")[0][:100]
         raise ModelError(f"its weights cannot be downloaded ({reason}); put {address} into {file.parent}") from error
-    except Exception as error:  # torch reports a damaged file or a wrong hash by half a dozen exceptions
-        reason = str(error).partition("\n")[0][:100]
-        raise ModelError(f"its weights in {file} are damaged ({reason}); delete the file") from error
 
 
 def _load(network: nn.Module, weights: Mapping[str, Tensor], address: str) -> None:

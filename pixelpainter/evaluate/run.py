@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import insort
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -31,6 +31,7 @@ class Evaluation:
         pictures: name and figures of each picture.
         figures: means over the pictures; for FID, the distance of all of them.
         unavailable: measures that were not taken, with the reason.
+        weights: files of the networks of LPIPS and FID, by measure.
         left_out: one message for each picture that could not be used.
         best: rows of the contact sheet, best first.
         worst: rows of the contact sheet, worst first.
@@ -40,6 +41,7 @@ class Evaluation:
     pictures: list[tuple[str, Figures]] = field(default_factory=list)
     figures: Figures = field(default_factory=dict)
     unavailable: dict[str, str] = field(default_factory=dict)
+    weights: Mapping[str, str] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
     best: list[Row] = field(default_factory=list)
     worst: list[Row] = field(default_factory=list)
@@ -66,7 +68,7 @@ def evaluate(
     Raises:
         DataError: no picture can be used.
     """
-    found = Evaluation(size, unavailable={**unavailable(size), **networks.unavailable})
+    found = Evaluation(size, unavailable={**unavailable(size), **networks.unavailable}, weights=networks.weights)
     lpips = None if "LPIPS" in found.unavailable else networks.lpips
     distance = None if networks.features is None else FeatureDistance(networks.features)
     for done, pair in enumerate(pairs, start=1):
