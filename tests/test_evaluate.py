@@ -2,6 +2,7 @@ import csv
 import dataclasses
 import importlib.util
 import json
+import os
 
 import numpy as np
 import pytest
@@ -274,8 +275,8 @@ def test_pictures_too_small_for_lpips(plain_model, pairs, size, measured):
 
 def test_ranked_by_the_error_of_colors(found):
     errors = [figures["figure"]["composite"]["CIEDE2000"] for _, figures in found.pictures]
-    assert [row.error for row in found.best] == sorted(errors)
-    assert [row.error for row in found.worst] == sorted(errors, reverse=True)
+    assert [row.error for row in found.best] == sorted(errors)[:2]
+    assert [row.error for row in found.worst] == sorted(errors)[2:]
 
 
 def test_pictures_that_cannot_be_used_are_left_out(tmp_path, plain_model):
@@ -338,7 +339,7 @@ def test_the_table_says_what_its_numbers_are(command, data, plain_model, no_netw
     for name in ("LPIPS", "FID"):
         assert f"{name}: unavailable: its weights cannot be downloaded (Connection refused); put http" in done.out
     with Image.open(sheet) as image:
-        assert image.size == (8 * CELL + GAP, CAPTION + 2 * (CELL + CAPTION))
+        assert image.size == (8 * CELL + GAP, CAPTION + CELL + CAPTION)
     with table.open(newline="") as stream:
         written = list(csv.DictReader(stream))
     assert [row["name"] for row in written] == ["drawn/synthetic_0000000", "drawn/synthetic_0000001"]
@@ -403,6 +404,9 @@ def test_pictures_of_the_training(command, tmp_path, monkeypatch):
         (("drawn", "--table", "there.csv"), "there.csv exists; use --overwrite"),
         (("drawn", "--sheet", "missing/sheet.png"), "missing/sheet.png: there is no such folder"),
         (("one", "--held-out"), "leave --held-out away"),
+        (("drawn", "--sheet", "sheet.what"), "sheet.what: no name for a contact sheet; let it end in "),
+        (("drawn", "--table", "both.png", "--sheet", "both.png"), "both.png: no name for a table; let it end in .csv"),
+        (("drawn", "--sheet", "folder.png", "--overwrite"), "folder.png: is a folder, or lies in one"),
     ],
 )
 def test_one_line_for_what_cannot_be(command, tmp_path, monkeypatch, plain_model, arguments, words):
@@ -410,6 +414,7 @@ def test_one_line_for_what_cannot_be(command, tmp_path, monkeypatch, plain_model
     write_synthetic(tmp_path / "drawn", 2, side=64)
     write_synthetic(tmp_path / "one", 1, side=64)
     (tmp_path / "there.csv").write_text("mine")
+    (tmp_path / "folder.png").mkdir()
     done = command("evaluate", plain_model, *arguments, "--no-download")
     assert (done.status, done.out) == (1, "")
     assert len(done.err.splitlines()) == 1
@@ -426,7 +431,19 @@ def test_a_missing_package_is_named_with_its_extra(command, data, plain_model, m
     assert "'.[evaluate]'" in done.err
 
 
-def test_a_sheet_of_no_known_kind(command, data, plain_model, tmp_path):
-    done = command("evaluate", plain_model, data, "--limit", 1, "--no-download", "--sheet", tmp_path / "sheet.what")
+def test_a_folder_that_cannot_be_written_is_named_before_the_work(command, data, plain_model, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda _, mode: mode != os.W_OK)
+    done = command("evaluate", plain_model, data, "--sheet", tmp_path / "sheet.png")
     assert done.status == 1
-    assert "sheet.what: the contact sheet cannot be written" in done.err
+    assert "sheet.png: is a folder, or lies in one that cannot be written" in done.err
+
+
+def test_existing_files_are_replaced_when_told_to(command, data, plain_model, tmp_path):
+    sheet, table = tmp_path / "sheet.webp", tmp_path / "table.csv"
+    sheet.touch()
+    table.touch()
+    options = ("--limit", 1, "--no-download", "--sheet", sheet, "--table", table)
+    assert command("evaluate", plain_model, data, *options, "--overwrite").status == 0
+    with Image.open(sheet) as image:
+        assert image.format == "WEBP"
+    assert len(table.read_text().splitlines()) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -90,7 +91,7 @@ def evaluate(
     for module in ("torch", "torchmetrics"):
         if importlib.util.find_spec(module) is None:
             raise MissingExtraError("evaluate", "evaluate", module)
-    _check_outputs([file for file in (table, sheet) if file is not None], overwrite)
+    _check_outputs(table, sheet, overwrite)
     import torch
 
     from pixelpainter.colorize import Colorizer
@@ -118,22 +119,31 @@ def evaluate(
         )
         found = _measure(asker, pairs, size or colorizer.card.size, where, download=download)
     if table is not None:
-        save_table(found, table)
+        save_table(found, table, overwrite=overwrite)
     if sheet is not None:
-        save_sheet(found.best, found.worst, sheet)
+        save_sheet(found.best, found.worst, sheet, overwrite=overwrite)
     if as_json:
         typer.echo(json.dumps(record(colorizer, conditions, found), indent=2))
     else:
         typer.echo(text_table(colorizer, conditions, found))
 
 
-def _check_outputs(files: list[Path], overwrite: bool) -> None:
+def _check_outputs(table: Path | None, sheet: Path | None, overwrite: bool) -> None:
     """Raise OutputError now for what could not be written after all the work."""
-    for file in files:
+    from pixelpainter.suffixes import SAVE_SUFFIXES
+
+    for file, kind, suffixes in ((table, "table", {".csv"}), (sheet, "contact sheet", SAVE_SUFFIXES)):
+        if file is None:
+            continue
+        if file.suffix.lower() not in suffixes:
+            raise OutputError(f"{file}: no name for a {kind}; let it end in {' or '.join(sorted(suffixes))}")
+        folder = file.absolute().parent
+        if not folder.is_dir():
+            raise OutputError(f"{file}: there is no such folder; make it first")
+        if file.is_dir() or not os.access(folder, os.W_OK):
+            raise OutputError(f"{file}: is a folder, or lies in one that cannot be written; name another file")
         if file.exists() and not overwrite:
             raise OutputError(f"{file} exists; use --overwrite to replace it, or name another file")
-        if not file.absolute().parent.is_dir():
-            raise OutputError(f"{file}: there is no such folder; make it first")
 
 
 def _roots(data: list[Path] | None, synthetic: int, folder: Path) -> tuple[list[Path], list[str]]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pixelpainter
+from pixelpainter.atomic import new_file
 from pixelpainter.colorize import Colorizer
 from pixelpainter.errors import OutputError
 from pixelpainter.evaluate.cases import ANSWERS
@@ -158,11 +159,11 @@ def record(colorizer: Colorizer, conditions: Conditions, found: Evaluation) -> d
     }
 
 
-def save_table(found: Evaluation, file: Path) -> None:
+def save_table(found: Evaluation, file: Path, *, overwrite: bool) -> None:
     """Write a CSV file with a line for each picture, a column ``answer area measure`` for each value.
 
     Raises:
-        OutputError: the file cannot be written.
+        OutputError: the file exists and is not to be replaced, or cannot be written.
     """
     names = [name for name in measures_of(found) if name != "FID"]  # which no single picture has
     columns = [(answer, area, name) for answer in ANSWERS for area in AREAS for name in names]
@@ -174,7 +175,8 @@ def save_table(found: Evaluation, file: Path) -> None:
     for picture, figures in found.pictures:
         rows.writerow([picture, *(f"{figures[area][answer][name]:.6g}" for answer, area, name in columns)])
     try:
-        file.write_text(text.getvalue(), encoding="utf-8", errors="surrogateescape", newline="")
+        with new_file(file, overwrite=overwrite) as stream:
+            stream.write(text.getvalue().encode(errors="surrogateescape"))
     except OSError as error:
         raise OutputError(f"{file}: the table cannot be written ({error.strerror or error})") from error
 

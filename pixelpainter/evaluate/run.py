@@ -87,6 +87,8 @@ def evaluate(
     if not found.pictures:
         raise DataError(f"none of {len(pairs)} pictures can be used; the first: {found.left_out[0]}")
     found.figures = _means(found.pictures)
+    half = (len(found.pictures) + 1) // 2  # of few pictures none is among the best and the worst
+    del found.best[half:], found.worst[len(found.pictures) - half :]
     if distance is not None:
         _add_distances(found, distance)
     return found
