@@ -79,12 +79,13 @@ def test_lpips_counts_each_place_by_its_weight():
     one = pictures(2, 128)
     other = one.clone()
     other[..., :32] = pictures(2, 128, seed=1)[..., :32]
-    left, right = torch.zeros(2, 128, 128)
-    left[:, :64] = right[:, 64:] = 1
+    left, right = torch.zeros(2, 1, 128, 128)
+    left[..., :64] = right[..., 64:] = 1
     found = network(one, other)
-    torch.testing.assert_close(network(one, other, torch.ones(128, 128)), found)
-    assert (network(one, other, left) > 1.7 * found).all()
-    assert (network(one, other, right) < 0.3 * found).all()
+    torch.testing.assert_close(network(one, other, torch.ones(1, 128, 128)), found)
+    near, far = network(one, other, left), network(one, other, right)
+    assert (near > 1.7 * found).all() and (far < 0.3 * found).all()
+    torch.testing.assert_close(network(one, other, torch.cat([left, right])), torch.stack([near[0], far[1]]))
 
 
 def test_lpips_takes_the_convolutions_of_torchvisions_file():

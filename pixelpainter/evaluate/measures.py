@@ -97,5 +97,5 @@ def _by_torch(
     if shown.shape[-1] >= VIF_SIDE:  # of distances from white: single precision must not drown in large squares
         found["VIF"] = visual_information_fidelity(shown - 255, truth - 255, reduction="none")
     if lpips is not None:
-        found["LPIPS"] = lpips(shown, truth, torch.from_numpy(mask).to(shown))
+        found["LPIPS"] = lpips(shown, truth, torch.from_numpy(mask[None]).to(shown))
     return found

@@ -63,12 +63,12 @@ class Lpips(nn.Module):
     def forward(self, pictures: Tensor, truths: Tensor, weights: Tensor | None = None) -> Tensor:
         """Return (N,) distances of (N, 3, H, W) float pictures, 0..255, from their truths.
 
-        ``weights``, (H, W) float, tell how much each pixel counts; None: all alike, as in the paper. A place of a layer
-        counts as much as the pixels it stands for.
+        ``weights``, (N or 1, H, W) float, tell how much each pixel counts; None: all alike, as in the paper. A place of
+        a layer counts as much as the pixels it stands for.
         """
         total = torch.zeros(len(pictures), device=pictures.device)
         if weights is None:
-            weights = torch.ones(pictures.shape[-2:], device=pictures.device)
+            weights = torch.ones_like(pictures[:1, 0])
         x = torch.cat([pictures, truths]) / 127.5 - 1
         x = (x - self.shift) / self.scale
         for index, layer in enumerate(self.features):
@@ -78,8 +78,8 @@ class Lpips(nn.Module):
                 one, other = unit.chunk(2)
                 head = self.heads[self.taps.index(index)]
                 distance = ((one - other).square() * head).sum(dim=1)
-                share = functional.adaptive_avg_pool2d(weights[None], (distance.shape[1], distance.shape[2]))
-                total = total + (distance * share).sum(dim=(1, 2)) / share.sum()
+                share = functional.adaptive_avg_pool2d(weights, (distance.shape[1], distance.shape[2]))
+                total = total + (distance * share).sum(dim=(1, 2)) / share.sum(dim=(1, 2))
         return total
 
 
