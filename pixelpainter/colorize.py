@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pixelpainter.card import ModelCard
-from pixelpainter.compose import LineMode
+from pixelpainter.compose import LineMode, compose
 from pixelpainter.devices import Device
 from pixelpainter.finish import Painting
 from pixelpainter.hints import Hint, draw_on_paper
@@ -171,7 +171,18 @@ class Colorizer:
         """Color an opened drawing, as `colorize_picture` does, in layers: see `layers.build_layers`."""
         return self._painting(picture, settings, on_note).layers(settings)
 
-    def _painting(self, picture: Picture, settings: Settings, on_note: Callable[[str], None] | None) -> Painting:
+    def network_picture(self, picture: Picture, settings: Settings) -> NDArray[np.uint8]:
+        """Return what `colorize_picture` stands on: the network's own answer to the drawing, hints and palette.
+
+        Returns:
+            (H, W, 3) uint8 sRGB: not steered, with the network's own lines, scaled to the size of the drawing.
+        """
+        painting = self._painting(picture, settings, None, steered=False)
+        return compose(painting.ink, painting.color, painting.box, lines="model")
+
+    def _painting(
+        self, picture: Picture, settings: Settings, on_note: Callable[[str], None] | None, *, steered: bool = True
+    ) -> Painting:
         """Find the colors of a drawing."""
         if settings.clean:
             drawing = clean_drawing(picture.rgb)
@@ -189,7 +200,8 @@ class Colorizer:
             if lost and on_note is not None:
                 count = len(settings.hints)
                 on_note(f"{lost} of {count} hints lie in lines, with no paper near them, and color nothing")
-        return Painting(ink, network, picture.alpha, self._steered(small, dots, settings), box)
+        color = self._steered(small, dots, settings) if steered else self._asked(small, dots, settings)[0]
+        return Painting(ink, network, picture.alpha, color, box)
 
     def _steered(self, small: NDArray[np.uint8], dots: NDArray[np.float32], settings: Settings) -> NDArray[np.float32]:
         """Ask the network, and make its answer what the user wants, see `steer`.
@@ -202,17 +214,9 @@ class Colorizer:
         Returns:
             (size, size, 3) float32 sRGB in [0, 1].
         """
-        hinted, told = bool(dots[3].any()), bool(settings.palette and self.card.palette)
-        palette = self._palette_code(settings.palette)
-        answer, plain = None, None
-        if hinted and self.card.hints != "none":
-            from pixelpainter.follow import follow_share, palette_with_hints
-
-            own = palette if told or palette is None else palette_with_hints(palette, dots)
-            answer = self._answer(small, dots, own)
-            plain = self._answer(small, np.zeros_like(dots), palette) if follow_share(dots) < 1 else None
-        if answer is None:
-            answer = self._answer(small, dots, palette)
+        answer, plain = self._asked(small, dots, settings)
+        palette, hinted = self._palette_code(settings.palette), bool(dots[3].any())
+        told = bool(settings.palette and self.card.palette)
         exact = settings.palette if settings.exact or not told else ()
         placed = None if settings.reference is None else self._placed(small, settings.reference, palette)
         if not (settings.even or placed or exact or settings.saturation != 1 or hinted):
@@ -229,6 +233,19 @@ class Colorizer:
             exact=exact,
             saturation=settings.saturation,
         )
+
+    def _asked(
+        self, small: NDArray[np.uint8], dots: NDArray[np.float32], settings: Settings
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """Return the network's answer, and the one without hints where few are given; see `_steered`."""
+        palette = self._palette_code(settings.palette)
+        if self.card.hints == "none" or not dots[3].any():
+            return self._answer(small, dots, palette), None
+        from pixelpainter.follow import follow_share, palette_with_hints
+
+        own = palette if settings.palette or palette is None else palette_with_hints(palette, dots)
+        plain = self._answer(small, np.zeros_like(dots), palette) if follow_share(dots) < 1 else None
+        return self._answer(small, dots, own), plain
 
     def _placed(
         self, small: NDArray[np.uint8], reference: Reference, palette: NDArray[np.float32] | None

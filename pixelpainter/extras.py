@@ -6,7 +6,7 @@ import importlib.util
 
 from pixelpainter.errors import MissingExtraError
 
-_PACKAGES = {"psd_tools": "psd-tools", "python_multipart": "python-multipart", "skimage": "scikit-image"}
+_PACKAGES = {"psd_tools": "psd-tools", "python_multipart": "python-multipart"}
 
 
 def require(command: str, extra: str, *modules: str) -> None:

@@ -14,9 +14,10 @@ from pixelpainter.color import lab_from_bytes
 from pixelpainter.devices import available_cpus, cgroup_cpus
 from pixelpainter.errors import InputError
 from pixelpainter.hints import Hint
-from pixelpainter.imaging import open_picture
+from pixelpainter.imaging import open_picture, picture_from_array
 from pixelpainter.palette import Swatch
 from pixelpainter.session import Session
+from pixelpainter.settings import Settings
 from pixelpainter.strokes import Strokes
 
 
@@ -149,6 +150,14 @@ def test_hints_cover_strokes(hinted, plain):
     np.testing.assert_allclose(result[5, 5], hint.color, atol=2)
     with pytest.raises(InputError, match=r"s\.png: the strokes are 400x200 pixels, the drawing 30x40"):
         plain.colorize(page(30, 40), strokes=strokes)
+
+
+def test_the_networks_own_picture_is_not_steered(hinted, plain):
+    drawing = picture_from_array(np.full((SIZE, SIZE), 255, np.uint8))
+    ramp = np.rint((RAMP.transpose(1, 2, 0) + 1) * 127.5)
+    red = Settings(hints=(Hint(x=20, y=20, color=(255, 0, 0)),))
+    assert np.abs(plain.network_picture(drawing, red) - ramp).max() <= 1  # it reads no hints
+    assert np.array_equal(np.unique(hinted.network_picture(drawing, red).reshape(-1, 3), axis=0), [(255, 0, 0)])
 
 
 def test_the_palette_reaches_the_network(hinted, plain, tmp_path):

@@ -13,7 +13,14 @@ from torch import nn
 from pixelpainter.errors import ModelError
 from pixelpainter.evaluate import perceptual
 from pixelpainter.evaluate.inception import Inception, enlarge
-from pixelpainter.evaluate.perceptual import FeatureDistance, Lpips, fetch_weights, load_inception, load_lpips
+from pixelpainter.evaluate.perceptual import (
+    FeatureDistance,
+    Lpips,
+    fetch_weights,
+    frechet_distance,
+    load_inception,
+    load_lpips,
+)
 from pixelpainter.evaluate.perceptual import load_networks as load
 
 CPU = torch.device("cpu")
@@ -66,6 +73,21 @@ def test_lpips_is_the_formula_of_the_paper():
     assert network(one, other).item() == pytest.approx(expected, rel=1e-5)
 
 
+def test_lpips_counts_each_place_by_its_weight():
+    torch.manual_seed(0)
+    network = Lpips()
+    one = pictures(2, 128)
+    other = one.clone()
+    other[..., :32] = pictures(2, 128, seed=1)[..., :32]
+    left, right = torch.zeros(2, 1, 128, 128)
+    left[..., :64] = right[..., 64:] = 1
+    found = network(one, other)
+    torch.testing.assert_close(network(one, other, torch.ones(1, 128, 128)), found)
+    near, far = network(one, other, left), network(one, other, right)
+    assert (near > 1.7 * found).all() and (far < 0.3 * found).all()
+    torch.testing.assert_close(network(one, other, torch.cat([left, right])), torch.stack([near[0], far[1]]))
+
+
 def test_lpips_takes_the_convolutions_of_torchvisions_file():
     torch.manual_seed(1)
     published = {f"features.{key}": torch.randn_like(value) for key, value in Lpips().features.state_dict().items()}
@@ -83,28 +105,38 @@ def test_lpips_takes_the_convolutions_of_torchvisions_file():
 class Means(nn.Module):
     """Four features of a picture."""
 
-    num_features = 4
-
     def forward(self, shown):
         values = shown.float()
         return torch.cat([values.mean(dim=(2, 3)), values.std(dim=(1, 2, 3))[:, None]], dim=1)
 
 
-def test_fid_is_the_formula_of_the_paper():
+@pytest.mark.parametrize(("count", "other_count", "width"), [(6, 9, 40), (200, 30, 12), (50, 50, 50)])
+def test_the_frechet_distance_is_the_formula_of_the_paper(count, other_count, width):
+    random = np.random.default_rng(count)
+    mixed = random.normal(size=(width, width))
+    one, other = random.normal(size=(count, width)) @ mixed, random.normal(1, 2, size=(other_count, width))
+    first, second = np.cov(one, rowvar=False), np.cov(other, rowvar=False)
+    root = np.sqrt(np.maximum(np.linalg.eigvals(first @ second).real, 0)).sum()
+    expected = ((one.mean(axis=0) - other.mean(axis=0)) ** 2).sum() + np.trace(first + second) - 2 * root
+    found = frechet_distance(torch.from_numpy(one), torch.from_numpy(other))
+    assert found == pytest.approx(expected, rel=1e-6)
+    assert frechet_distance(torch.from_numpy(one), torch.from_numpy(one)) == pytest.approx(0, abs=1e-9)
+
+
+def test_fid_compares_the_features_of_sets():
     distance = FeatureDistance(Means())
+    rows = {"truth": [], "dim": []}
     for index in range(12):
         truth = pictures(1, 8, seed=index)[0]
-        distance.add({"truth": truth.byte(), "same": truth.byte(), "dim": (truth * (0.5 + index / 100)).byte()})
-    rows = {
-        name: np.stack([row.double().numpy() for row in distance._features[name]]) for name in ("truth", "dim", "same")
-    }
-    covariances = {name: np.cov(values, rowvar=False) for name, values in rows.items()}
-    expected = ((rows["truth"].mean(axis=0) - rows["dim"].mean(axis=0)) ** 2).sum() + np.trace(
-        covariances["truth"] + covariances["dim"] - 2 * sqrtm(covariances["truth"] @ covariances["dim"]).real
-    )
+        shown = {"truth": truth.byte(), "dim": (truth * (0.5 + index / 100)).byte()}
+        distance.add(shown)
+        for name, picture in shown.items():
+            rows[name].append(Means()(picture[None])[0].double().numpy())
+    first, second = (np.cov(values, rowvar=False) for values in rows.values())
+    means = [np.mean(values, axis=0) for values in rows.values()]
+    expected = ((means[0] - means[1]) ** 2).sum() + np.trace(first + second - 2 * sqrtm(first @ second).real)
     assert expected > 100
-    assert distance.distance("dim", "truth") == pytest.approx(expected, rel=1e-4)
-    assert distance.distance("same", "truth") == pytest.approx(0, abs=1e-3)
+    assert distance.distance("dim", "truth") == pytest.approx(expected, rel=1e-6)
 
 
 def test_fid_of_one_picture_is_no_number():
@@ -196,13 +228,14 @@ def test_weights_that_are_not_the_published_ones_are_refused(server, tmp_path):
     assert not [path for path in (tmp_path / "torch").rglob("*") if path.is_file()]
 
 
-def test_a_damaged_file_is_named(tmp_path):
+def test_a_file_in_the_cache_that_is_not_the_published_one_is_refused(tmp_path):
     file = perceptual.weights_file("https://nowhere.invalid/tiny-12345678.pth")
     assert tmp_path in file.parents
     file.parent.mkdir(parents=True)
-    file.write_bytes(b"half")
-    with pytest.raises(ModelError, match=r"tiny-12345678\.pth are damaged .*delete the file"):
-        fetch_weights("https://nowhere.invalid/tiny-12345678.pth", download=True)
+    for write in (lambda: file.write_bytes(b"half"), lambda: torch.save({"a": torch.arange(3)}, file)):
+        write()
+        with pytest.raises(ModelError, match=r"tiny-12345678\.pth are not the published ones .*delete the file"):
+            fetch_weights("https://nowhere.invalid/tiny-12345678.pth", download=True)
 
 
 def test_what_cannot_be_had_is_unavailable_by_name(server, monkeypatch, tmp_path):
@@ -225,13 +258,15 @@ def test_without_download_nothing_is_asked(server, monkeypatch):
     assert asked == []
 
 
-def test_weights_that_are_there_are_used(monkeypatch):
+def test_weights_that_are_there_are_used(monkeypatch, tmp_path):
     torch.manual_seed(0)
+    weights = {f"features.{key}": value for key, value in Lpips().features.state_dict().items()}
+    name = publish(tmp_path, weights)
+    monkeypatch.setattr(perceptual, "ALEXNET", f"https://nowhere.invalid/{name}")
     file = perceptual.weights_file(perceptual.ALEXNET)
     file.parent.mkdir(parents=True)
-    weights = {f"features.{key}": value for key, value in Lpips().features.state_dict().items()}
-    torch.save(weights, file)
+    (tmp_path / name).rename(file)
     found = load(CPU, download=False)
-    assert list(found.unavailable) == ["FID"]
+    assert list(found.unavailable) == ["FID"] and found.weights == {"LPIPS": name}
     assert torch.equal(found.lpips.features[0].weight, weights["features.0.weight"])
     assert not any(value.requires_grad for value in found.lpips.parameters())

@@ -1,11 +1,8 @@
-import sys
-
 import numpy as np
 import pytest
 from tiny import two_boxes
 
 from pixelpainter import metrics
-from pixelpainter.errors import MissingExtraError
 from pixelpainter.figure import figure_mask
 
 
@@ -17,7 +14,10 @@ def test_psnr_against_a_hand_computed_number_and_the_mask():
     left[:, :100] = True
     assert metrics.psnr(result, truth, left) == pytest.approx(10 * np.log10(255**2 / 25))
     assert metrics.psnr(result, truth) < 15
-    assert metrics.psnr(truth, truth) == np.inf
+    assert metrics.psnr(truth, truth) == 100
+    nearly = np.full((300, 300, 3), 9, np.uint8)
+    nearly[0, 0, 0] = 8  # 102.4 dB
+    assert metrics.psnr(nearly, np.full_like(nearly, 9)) == 100
     assert np.isnan(metrics.psnr(result, truth, np.zeros_like(left)))
 
 
@@ -33,12 +33,26 @@ def test_ssim_is_one_for_equal_pictures_and_sees_the_mask():
     assert np.isnan(metrics.ssim(result, truth, np.zeros_like(left)))
 
 
-def test_without_scikit_image_the_extra_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "skimage.metrics", None)
-    truth, _ = two_boxes()
-    for measure in (metrics.psnr, metrics.ssim):
-        with pytest.raises(MissingExtraError, match="train"):
-            measure(truth, truth)
+def test_similarity_counts_windows_that_lie_in_the_picture():
+    truth = np.random.default_rng(0).integers(0, 256, (192, 192, 3), dtype=np.uint8)
+    result = truth.copy()
+    result[:9] = 255 - truth[:9]
+    rim = np.zeros((192, 192), bool)
+    rim[:5] = True
+    for measure in (metrics.ssim, metrics.ms_ssim):
+        assert measure(truth, truth) == pytest.approx(1)
+        assert measure(result, truth) < 0.999
+        assert np.isnan(measure(result, truth, rim))
+
+
+def test_ms_ssim_sees_the_mask_and_takes_opposites_for_0():
+    truth = np.random.default_rng(0).integers(0, 256, (192, 384, 3), dtype=np.uint8)
+    result = truth.copy()
+    result[:, 192:] = 255 - truth[:, 192:]
+    left = np.zeros((192, 384), bool)
+    left[:, :96] = True
+    assert metrics.ms_ssim(result, truth, left) == pytest.approx(1)
+    assert metrics.ms_ssim(result, truth, left[:, ::-1]) == 0
 
 
 def test_colorfulness_against_a_hand_computed_number():

@@ -52,6 +52,20 @@ def test_every_curve_is_drawn(tmp_path):
     assert psnr.lines[0].get_xydata().tolist() == [[10, 9], [20, 11]]
 
 
+def test_legends_lie_over_no_curve(tmp_path):
+    (tmp_path / "metrics.csv").write_text(
+        "step,psnr_plain,psnr_hints_20,psnr_palette,psnr_baseline_white,psnr_baseline_drawing,psnr_baseline_gray\n"
+        "10,9,9,12,4,5,10\n20,11,11,10,4,5,10\n"
+    )
+    figure = plots._plot_metrics(read_curves(tmp_path / "metrics.csv"))
+    figure.draw_without_rendering()
+    (panel,) = figure.axes
+    legend = panel.get_legend().get_window_extent()
+    assert not legend.overlaps(panel.get_window_extent())
+    assert not legend.overlaps(panel.xaxis.label.get_window_extent())
+    assert figure.bbox.containsx(legend.x0) and figure.bbox.containsx(legend.x1) and legend.y0 >= 0
+
+
 def test_progress_shows_drawing_steps_and_truth(tmp_path):
     for step, value in ((10, 40), (20, 80), (30, 120)):
         write_grid(tmp_path, step, value)

@@ -65,6 +65,16 @@ def test_bays_and_hatching_are_no_regions() -> None:
     assert find_regions(ink, gap=8)[1] == 3
 
 
+@pytest.mark.parametrize(("width", "count"), [(13, 2), (20, 3)])
+def test_a_strand_hardly_wider_than_its_waist_is_one_region(width: int, count: int) -> None:
+    ink = np.full((120, 320), 255, np.uint8)
+    ink[40 : 42 + width, 40:280] = 0
+    ink[41 : 41 + width, 41:279] = 255
+    waist = (width - 8) // 2
+    ink[40 : 41 + waist, 150:170] = ink[49 + waist : 42 + width, 150:170] = 0
+    assert find_regions(ink, gap=8)[1] == count
+
+
 def test_screentone_is_paper() -> None:
     ink = room(8)
     for x in range(50, 150, 14):

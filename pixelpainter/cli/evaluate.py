@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -16,6 +17,8 @@ from pixelpainter.cli.pictures import CALIBRATION_SEED, DEFAULT_DATA
 from pixelpainter.errors import DataError, MissingExtraError, OutputError
 
 if TYPE_CHECKING:
+    import torch
+
     from pixelpainter.card import ModelCard
     from pixelpainter.evaluate.cases import Asker
     from pixelpainter.evaluate.run import Evaluation
@@ -88,34 +91,59 @@ def evaluate(
     for module in ("torch", "torchmetrics"):
         if importlib.util.find_spec(module) is None:
             raise MissingExtraError("evaluate", "evaluate", module)
-    _check_outputs([file for file in (table, sheet) if file is not None], overwrite)
+    _check_outputs(table, sheet, overwrite)
+    import torch
+
     from pixelpainter.colorize import Colorizer
     from pixelpainter.evaluate.cases import Asker
-    from pixelpainter.evaluate.report import protocol, record, save_table, text_table
+    from pixelpainter.evaluate.report import Conditions, record, save_table, text_table
     from pixelpainter.evaluate.sheet import save_sheet
+    from pixelpainter.train.pairs import data_manifest
 
     colorizer = Colorizer(model, device=device)
     asker = Asker(colorizer, hints, true_palette)
     with tempfile.TemporaryDirectory(prefix="pixelpainter-", ignore_cleanup_errors=True) as folder:
         roots, names = _roots(data, synthetic, Path(folder))
         pairs = _find(roots, layout, held_out, limit, colorizer.card)
-        found = _measure(asker, pairs, size or colorizer.card.size, device, download=download)
-    asked = f"{hints or 'no'} hints, {'the true' if true_palette else 'no other than its own'} palette"
-    lines = protocol(colorizer, names, found, asked)
+        where = torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+        conditions = Conditions(
+            data=names,
+            manifest=data_manifest(pairs),
+            held_out=held_out,
+            limit=limit,
+            layout=layout,
+            hints=hints,
+            true_palette=true_palette,
+            network_device=colorizer.device,
+            measure_device=where.type,
+        )
+        found = _measure(asker, pairs, size or colorizer.card.size, where, download=download)
     if table is not None:
-        save_table(found, table)
+        save_table(found, table, overwrite=overwrite)
     if sheet is not None:
-        save_sheet(found.best, found.worst, sheet)
-    typer.echo(json.dumps(record(colorizer, found, lines), indent=2) if as_json else text_table(found, lines))
+        save_sheet(found.best, found.worst, sheet, overwrite=overwrite)
+    if as_json:
+        typer.echo(json.dumps(record(colorizer, conditions, found), indent=2))
+    else:
+        typer.echo(text_table(colorizer, conditions, found))
 
 
-def _check_outputs(files: list[Path], overwrite: bool) -> None:
+def _check_outputs(table: Path | None, sheet: Path | None, overwrite: bool) -> None:
     """Raise OutputError now for what could not be written after all the work."""
-    for file in files:
+    from pixelpainter.suffixes import SAVE_SUFFIXES
+
+    for file, kind, suffixes in ((table, "table", {".csv"}), (sheet, "contact sheet", SAVE_SUFFIXES)):
+        if file is None:
+            continue
+        if file.suffix.lower() not in suffixes:
+            raise OutputError(f"{file}: no name for a {kind}; let it end in {' or '.join(sorted(suffixes))}")
+        folder = file.absolute().parent
+        if not folder.is_dir():
+            raise OutputError(f"{file}: there is no such folder; make it first")
+        if file.is_dir() or not os.access(folder, os.W_OK):
+            raise OutputError(f"{file}: is a folder, or lies in one that cannot be written; name another file")
         if file.exists() and not overwrite:
             raise OutputError(f"{file} exists; use --overwrite to replace it, or name another file")
-        if not file.absolute().parent.is_dir():
-            raise OutputError(f"{file}: there is no such folder; make it first")
 
 
 def _roots(data: list[Path] | None, synthetic: int, folder: Path) -> tuple[list[Path], list[str]]:
@@ -157,20 +185,16 @@ def _find(
     return pairs
 
 
-def _measure(
-    asker: Asker, pairs: list[Pair], size: int, device: Literal["auto", "cuda", "cpu"], *, download: bool
-) -> Evaluation:
+def _measure(asker: Asker, pairs: list[Pair], size: int, device: torch.device, *, download: bool) -> Evaluation:
     """Measure with a bar, and name what could not be used."""
-    import torch
     from tqdm import tqdm
 
     from pixelpainter.evaluate.perceptual import load_networks
     from pixelpainter.evaluate.run import evaluate as evaluate_pairs
 
-    where = torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
-    networks = load_networks(where, download=download)
+    networks = load_networks(device, download=download)
     with tqdm(total=len(pairs), desc="evaluate", unit="picture", file=sys.stderr, mininterval=1.0) as bar:
-        found = evaluate_pairs(asker, pairs, size, networks, where, lambda done, total: bar.update(done - bar.n))
+        found = evaluate_pairs(asker, pairs, size, networks, device, lambda done, total: bar.update(done - bar.n))
     for message in found.left_out:
         print_note(f"left out: {message}")
     return found

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pixelpainter.card import Precision
-from pixelpainter.cli.extras import require_training_packages
 from pixelpainter.cli.messages import print_note
 from pixelpainter.cli.pictures import load_calibration
 from pixelpainter.errors import DataError, OutputError
+from pixelpainter.extras import require
 from pixelpainter.models import is_bare_repository
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def export(
     nothing is written, and nothing is uploaded.
     """
     _check_upload(push_to_hub, output)
-    require_training_packages("export", "torch", "onnx")
+    require("export", "train", "torch", "onnx")
     from pixelpainter.export import export as export_model
     from pixelpainter.export import make_card
     from pixelpainter.train.checkpoint import BEST

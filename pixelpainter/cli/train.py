@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from pixelpainter.card import SystemName
-from pixelpainter.cli.extras import require_training_packages
 from pixelpainter.cli.messages import print_note
 from pixelpainter.cli.pictures import load_training_data
 from pixelpainter.cli.training_check import print_check
 from pixelpainter.cli.training_runs import finish, finish_sweep
 from pixelpainter.errors import TrainingError
+from pixelpainter.extras import require
 from pixelpainter.train.config import PresetName, TrainConfig, make_config
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ def train(
         if synthetic:
             raise typer.BadParameter("drawn pictures need no --check-data", param_hint="--synthetic")
         raise typer.Exit(print_check(data, layout, validation))
-    require_training_packages("train", "torch", "skimage", "tensorboard", "matplotlib")
+    require("train", "train", "torch", "tensorboard", "matplotlib")
     import torch
 
     from pixelpainter.train.processes import join_processes

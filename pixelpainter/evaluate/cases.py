@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from pixelpainter.colorize import Colorizer
-from pixelpainter.devices import available_cpus, load_session
 from pixelpainter.errors import DataError
+from pixelpainter.evaluate.regions import Regions, find_regions
 from pixelpainter.figure import figure_mask
-from pixelpainter.hints import Hint, draw_hints
-from pixelpainter.imaging import letterbox
-from pixelpainter.metrics import baselines
-from pixelpainter.palette import palette_code
+from pixelpainter.hints import Hint
+from pixelpainter.imaging import letterbox, picture_from_array
+from pixelpainter.metrics import Mask, baselines
+from pixelpainter.palette import Swatch, palette_code, swatches_of_code
+from pixelpainter.settings import Settings
 from pixelpainter.train.extract import extract_lines
 from pixelpainter.train.pairs import Pair, read_pair
 
@@ -27,55 +26,78 @@ Pixels = NDArray[np.uint8]
 # Styles near to what people draw; region borders and pencil shading would tell where the colors are.
 EXTRACTORS = ("difference-of-gaussians", "dark-ink", "color-edges", "ridges")
 PAPER = 200  # a pixel of a drawing that is lighter lies on no line
+BLANK = 240  # a drawing without a darker pixel shows nothing
 BASELINES = ("white", "drawing", "gray", "mean")
 ANSWERS = (*BASELINES, "network", "composite")
 
 
 @dataclass(frozen=True)
 class Case:
-    """One picture to judge a model by.
+    """One picture to judge a model by, (H, W) pixels.
 
     Attributes:
-        name: of the pair, without its root: the same in a folder and in a ZIP file.
-        truth: (S, S, 3) uint8, sRGB.
-        drawing: (S, S) uint8, 255 = paper.
-        figure: (S, S) bool, all but the white page.
+        name: of the pair.
+        truth: (H, W, 3) uint8, sRGB.
+        drawing: (H, W) uint8, 255 = paper.
+        figure: (H, W) bool, all but the white page.
+        whole: (H, W) bool, all but the padding that makes the picture square.
+        seed: of all random choices: the same for the same colors, whatever the file's name and place.
     """
 
     name: str
     truth: Pixels
     drawing: Pixels
-    figure: NDArray[np.bool_]
+    figure: Mask
+    whole: Mask
+    seed: int
+
+    @property
+    def areas(self) -> dict[str, Mask]:
+        """The parts of the picture that are measured, by name."""
+        return {"figure": self.figure, "whole": self.whole}
+
+    @functools.cached_property
+    def regions(self) -> Regions:
+        """The regions of the truth."""
+        return find_regions(self.truth, self.drawing, self.figure)
 
 
-def load_case(pair: Pair, size: int) -> Case:
-    """Read a pair, draw its lines where it has none, and fit both into a square on white.
+def load_case(pair: Pair, size: int | None = None) -> Case:
+    """Read a pair, draw its lines where it has none, and fit both into a square on white (None: they keep their size).
 
     Raises:
         DataError: a file cannot be read, or shows nothing.
     """
     truth, drawing = read_pair(pair)
-    name = pair.name.partition("/")[2]
+    seed = zlib.crc32(truth.tobytes())
     if drawing is None:
-        code = zlib.crc32(name.encode(errors="surrogatepass"))
-        drawing = extract_lines(truth, EXTRACTORS[code % len(EXTRACTORS)], np.random.default_rng(code))
-    truth, _ = letterbox(truth, size, 255)
+        drawing = extract_lines(truth, EXTRACTORS[seed % len(EXTRACTORS)], np.random.default_rng(seed))
+        if drawing.min() >= BLANK:
+            raise DataError(f"{pair.color}: no lines are found in it; leave it out, or give its drawing")
+    elif drawing.min() >= BLANK:
+        raise DataError(f"{pair.lines or pair.color}: a blank drawing; leave it out")
+    whole = np.full(truth.shape[:2], 255, np.uint8)
+    if size is not None:
+        truth, drawing, whole = (
+            letterbox(picture, size, fill)[0] for picture, fill in ((truth, 255), (drawing, 255), (whole, 0))
+        )
     figure = figure_mask(truth)
     if not figure.any():
         raise DataError(f"{pair.color}: a blank page; leave it out")
-    return Case(name, truth, letterbox(drawing, size, 255)[0], figure)
+    return Case(pair.name, truth, drawing, figure, whole > 0, seed)
+
+
+def true_hint(case: Case, x: int, y: int) -> Hint:
+    """Return the true color at a pixel as a hint."""
+    red, green, blue = (int(value) for value in case.truth[y, x])
+    return Hint(x=float(x), y=float(y), color=(red, green, blue))
 
 
 def true_hints(case: Case, count: int) -> list[Hint]:
     """Return true colors at random places of the figure off its lines, always the same for the same picture."""
     rows, columns = np.nonzero(case.figure & (case.drawing >= PAPER))
-    order = np.random.default_rng(zlib.crc32(case.name.encode(errors="surrogatepass"))).permutation(len(rows))
-    hints = []
-    for index in order[:count]:
-        x, y = int(columns[index]), int(rows[index])
-        red, green, blue = (int(value) for value in case.truth[y, x])
-        hints.append(Hint(x=float(x), y=float(y), color=(red, green, blue)))
-    return hints
+    chosen = np.random.default_rng(case.seed).permutation(len(rows))[:count]
+    return [true_hint(case, int(columns[index]), int(rows[index])) for index in chosen]
 
 
 class Asker:
@@ -97,41 +119,19 @@ class Asker:
         if true_palette and not card.palette:
             raise DataError(f"{colorizer.file}: this model reads no palette; leave --true-palette out")
         self._colorizer, self._hints, self._true_palette = colorizer, hints, true_palette
-        self._session = load_session(colorizer.file, threads=available_cpus(), device=colorizer.device)
 
     def answers(self, case: Case) -> dict[str, Pixels]:
         """Return (S, S, 3) uint8 pictures by name, in the order of ``ANSWERS``."""
-        hints = true_hints(case, self._hints)
-        palette = self._palette(case)
-        composite = self._colorizer.colorize(Image.fromarray(case.drawing), hints=hints, palette=palette)
+        settings = Settings(hints=tuple(true_hints(case, self._hints)), palette=self._palette(case))
+        drawing = picture_from_array(case.drawing)
         return {
             **baselines(case.truth, case.drawing, case.figure),
-            "network": self._network(case, hints, palette),
-            "composite": np.asarray(composite.convert("RGB")),
+            "network": self._colorizer.network_picture(drawing, settings),
+            "composite": self._colorizer.colorize_picture(drawing, settings),
         }
 
-    def _palette(self, case: Case) -> NDArray[np.float32]:
-        """Return (N, 4) float32: the true palette, or nothing."""
-        colors = self._colorizer.card.palette
+    def _palette(self, case: Case) -> tuple[Swatch, ...]:
+        """Return the true palette, or nothing."""
         if not self._true_palette:
-            return np.zeros((0, 4), np.float32)
-        return palette_code(case.truth, case.figure, colors).astype(np.float32)
-
-    def _network(self, case: Case, hints: Sequence[Hint], palette: NDArray[np.float32]) -> Pixels:
-        """Return the answer of the network alone, with its own lines, at the size of the case."""
-        card = self._colorizer.card
-        small, box = letterbox(case.drawing, card.size, 255)
-        channels = [small[None].astype(np.float32) / 127.5 - 1]
-        if card.hints != "none":
-            channels.append(draw_hints(hints, case.drawing.shape[::-1], box))
-        inputs = {"picture": np.concatenate(channels)[None]}
-        if card.palette:
-            code = palette if len(palette) else np.array(card.default_palette, np.float32)
-            inputs["palette"] = np.zeros((1, card.palette, 4), np.float32) if not code.size else code[None]
-        answer = self._session.run(["color"], inputs)[0][0].transpose(1, 2, 0)
-        picture: Pixels = np.rint((answer + 1) * 127.5).clip(0, 255).astype(np.uint8)
-        if picture.shape == case.truth.shape:
-            return picture
-        size = case.truth.shape[0]
-        kind = cv2.INTER_AREA if size < card.size else cv2.INTER_CUBIC
-        return np.asarray(cv2.resize(picture, (size, size), interpolation=kind), np.uint8)
+            return ()
+        return swatches_of_code(palette_code(case.truth, case.figure, self._colorizer.card.palette))

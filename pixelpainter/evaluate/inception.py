@@ -127,8 +127,6 @@ class _BlockE(nn.Module):
 class Inception(nn.Module):
     """Inception v3 of 2015-12-05: (N, 3, H, W) uint8 sRGB to (N, 2048) float32 features."""
 
-    num_features = FEATURES
-
     def __init__(self) -> None:
         super().__init__()
         self.Conv2d_1a_3x3 = _Convolution(3, 32, 3, stride=2)

@@ -1,11 +1,12 @@
 """LPIPS and FID: measures by networks whose published weights are downloaded once.
 
 Neither torchvision nor torch-fidelity is needed, which have no build for every torch: the two networks are written
-here, the weights are those that these packages use, and the distances are torchmetrics' own.
+here, the weights are those that these packages use, and the linear layers of LPIPS are those that torchmetrics has.
 """
 
 from __future__ import annotations
 
+import http.client
 import io
 import urllib.request
 from collections import defaultdict
@@ -16,12 +17,13 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torchmetrics.image.fid import FrechetInceptionDistance
+from torch.nn import functional
 
 from pixelpainter.errors import ModelError
 from pixelpainter.evaluate.inception import Inception
+from pixelpainter.hub import hash_file
 
-# Both names end in the first digits of the file's SHA-256, which torch.hub checks.
+# Both names end in the first digits of the file's SHA-256.
 ALEXNET = "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
 INCEPTION = (
     "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
@@ -58,9 +60,15 @@ class Lpips(nn.Module):
         self.register_buffer("scale", torch.tensor([0.458, 0.448, 0.450])[:, None, None])
         self.eval().requires_grad_(False)
 
-    def forward(self, pictures: Tensor, truths: Tensor) -> Tensor:
-        """Return (N,) distances of (N, 3, H, W) float pictures, 0..255, from their truths."""
+    def forward(self, pictures: Tensor, truths: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Return (N,) distances of (N, 3, H, W) float pictures, 0..255, from their truths.
+
+        ``weights``, (N or 1, H, W) float, tell how much each pixel counts; None: all alike, as in the paper. A place of
+        a layer counts as much as the pixels it stands for.
+        """
         total = torch.zeros(len(pictures), device=pictures.device)
+        if weights is None:
+            weights = torch.ones_like(pictures[:1, 0])
         x = torch.cat([pictures, truths]) / 127.5 - 1
         x = (x - self.shift) / self.scale
         for index, layer in enumerate(self.features):
@@ -69,7 +77,9 @@ class Lpips(nn.Module):
                 unit = x / (x.square().sum(dim=1, keepdim=True) + 1e-8).sqrt()
                 one, other = unit.chunk(2)
                 head = self.heads[self.taps.index(index)]
-                total = total + ((one - other).square() * head).sum(dim=1).mean(dim=(1, 2))
+                distance = ((one - other).square() * head).sum(dim=1)
+                share = functional.adaptive_avg_pool2d(weights, (distance.shape[1], distance.shape[2]))
+                total = total + (distance * share).sum(dim=(1, 2)) / share.sum(dim=(1, 2))
         return total
 
 
@@ -84,7 +94,7 @@ class FeatureDistance:
     """FID of many sets of pictures from their truths.
 
     Args:
-        network: (N, 3, H, W) uint8 to (N, F) features; has an attribute ``num_features``.
+        network: (N, 3, H, W) uint8 to (N, F) features.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -102,21 +112,25 @@ class FeatureDistance:
         """Return the FID of a set from the set of truths; NaN with fewer than two pictures."""
         if len(self._features[name]) < 2:
             return float("nan")
-        metric = FrechetInceptionDistance(_AsTheyAre(int(self._network.num_features)))  # type: ignore[arg-type]
-        metric.update(torch.stack(self._features[truth]), real=True)
-        metric.update(torch.stack(self._features[name]), real=False)
-        return float(metric.compute())
+        return frechet_distance(torch.stack(self._features[name]), torch.stack(self._features[truth]))
 
 
-class _AsTheyAre(nn.Module):
-    """Takes features for pictures: torchmetrics would run the network on the truths again for each set."""
+def frechet_distance(features: Tensor, truths: Tensor) -> float:
+    """Return the Frechet distance of two normal distributions with the means and covariances of (N, F) samples.
 
-    def __init__(self, num_features: int) -> None:
-        super().__init__()
-        self.num_features = num_features
+    With A and B the centered samples over sqrt(N - 1), the covariances are A'A and B'B, and the trace of the root of
+    their product is the sum of the singular values of AB': of N x N numbers, while F x F are many in FID.
 
-    def forward(self, features: Tensor) -> Tensor:
-        return features
+    Source: M. Heusel et al., "GANs trained by a two time-scale update rule ..." (2017), equation 6.
+    """
+    means, roots = [], []
+    for samples in (features.double(), truths.double()):
+        means.append(samples.mean(dim=0))
+        root = (samples - means[-1]) / (len(samples) - 1) ** 0.5
+        # of many samples, F rows with the same covariance
+        roots.append(torch.linalg.qr(root, mode="r").R if len(root) > root.shape[1] else root)
+    common = torch.linalg.matrix_norm(roots[0] @ roots[1].T, ord="nuc")
+    return float((means[0] - means[1]).square().sum() + sum(root.square().sum() for root in roots) - 2 * common)
 
 
 @dataclass(frozen=True)
@@ -127,11 +141,13 @@ class Networks:
         lpips: None where its weights cannot be had.
         features: network of FID; None where its weights cannot be had.
         unavailable: the reason why, by the measure's name.
+        weights: names of the files, by the measure's name.
     """
 
     lpips: nn.Module | None = None
     features: nn.Module | None = None
     unavailable: Mapping[str, str] = field(default_factory=dict)
+    weights: Mapping[str, str] = field(default_factory=dict)
 
 
 def load_networks(device: torch.device, *, download: bool = True) -> Networks:
@@ -143,16 +159,15 @@ def load_networks(device: torch.device, *, download: bool = True) -> Networks:
     """
     found: dict[str, nn.Module] = {}
     unavailable: dict[str, str] = {}
-    makers: dict[str, Callable[[], nn.Module]] = {
-        "LPIPS": lambda: load_lpips(fetch_weights(ALEXNET, download=download)),
-        "FID": lambda: load_inception(fetch_weights(INCEPTION, download=download)),
-    }
-    for name, make in makers.items():
+    addresses = {"LPIPS": ALEXNET, "FID": INCEPTION}
+    makers: dict[str, Callable[[Mapping[str, Tensor]], nn.Module]] = {"LPIPS": load_lpips, "FID": load_inception}
+    for name, address in addresses.items():
         try:
-            found[name] = make().to(device)
+            found[name] = makers[name](fetch_weights(address, download=download)).to(device)
         except ModelError as error:
             unavailable[name] = str(error)
-    return Networks(found.get("LPIPS"), found.get("FID"), unavailable)
+    weights = {name: weights_file(addresses[name]).name for name in found}
+    return Networks(found.get("LPIPS"), found.get("FID"), unavailable, weights)
 
 
 def load_lpips(weights: Mapping[str, Tensor]) -> Lpips:
@@ -180,26 +195,33 @@ def fetch_weights(address: str, *, download: bool) -> dict[str, Tensor]:
     """Return published weights from torch's cache, downloading them first if need be.
 
     Raises:
-        ModelError: they are not there and cannot be downloaded, or the file is damaged.
+        ModelError: they are not there and cannot be downloaded, or the file is damaged or another.
     """
-    file = weights_file(address)
-    if not file.exists() and not download:
-        raise ModelError(f"its weights are not here yet; put {address} into {file.parent}")
+    file, first_digits = weights_file(address), address.rpartition("-")[2].partition(".")[0]
+    if not file.exists():
+        if not download:
+            raise ModelError(f"its weights are not here yet; put {address} into {file.parent}")
+        _download(address, file, first_digits)
+    found = hash_file(file)
+    if not found.startswith(first_digits):
+        raise ModelError(
+            f"its weights in {file} are not the published ones (SHA-256 {found[:8]}..., not {first_digits}...); "
+            "delete the file"
+        )
+    weights: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)
+    return weights
+
+
+def _download(address: str, file: Path, first_digits: str) -> None:
     try:
-        if not file.exists():  # torch's own download has no time limit: ask first
-            request = urllib.request.Request(address, method="HEAD")
-            urllib.request.urlopen(request, timeout=TIMEOUT_S).close()
-            file.parent.mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(address, str(file), address.rpartition("-")[2].partition(".")[0])
-        weights: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)
-        return weights
-    except OSError as error:  # urllib's errors are OSError
+        request = urllib.request.Request(address, method="HEAD")  # torch's own download has no time limit: ask first
+        urllib.request.urlopen(request, timeout=TIMEOUT_S).close()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(address, str(file), first_digits)
+    except (OSError, http.client.HTTPException, RuntimeError) as error:  # of urllib, and torch's for a wrong hash
         cause = getattr(error, "reason", error)
-        reason = getattr(cause, "strerror", None) or cause
+        reason = getattr(cause, "strerror", None) or str(cause).partition("\n")[0][:100]
         raise ModelError(f"its weights cannot be downloaded ({reason}); put {address} into {file.parent}") from error
-    except Exception as error:  # torch reports a damaged file or a wrong hash by half a dozen exceptions
-        reason = str(error).partition("\n")[0][:100]
-        raise ModelError(f"its weights in {file} are damaged ({reason}); delete the file") from error
 
 
 def _load(network: nn.Module, weights: Mapping[str, Tensor], address: str) -> None:

@@ -13,8 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelpainter.color import ciede2000, lab_from_bytes
-from pixelpainter.figure import figure_mask
+from pixelpainter.color import lab_from_bytes
 from pixelpainter.metrics import Mask, Picture
 
 Labels = NDArray[np.int32]
@@ -52,40 +51,45 @@ class Regions:
         """Number of regions."""
         return int(self.labels.max())
 
-    def ciede2000(self, result: Picture) -> NDArray[np.float32]:
+    def color_errors(self, difference: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the color error of each region: the median over its pixels of CIEDE2000.
 
         The median of the pixels, not the difference of mean colors: a patchy fill with the right mean is
         wrong, a few stray pixels are not.
 
         Args:
-            result: (H, W, 3) uint8, sRGB.
+            difference: (H, W) float32, CIEDE2000 between result and truth.
 
         Returns:
             (count,) float32, region 1 first.
         """
         inside = self.labels > 0
-        error = ciede2000(lab_from_bytes(result[inside]), lab_from_bytes(self.truth[inside]))
-        return _median_by_region(error, self.labels[inside], self.count)
+        return _median_by_region(difference[inside], self.labels[inside], self.count)
 
-    def bleeding(self, result: Picture) -> float:
+    def bleeding(self, difference: NDArray[np.float32]) -> float:
         """Return how much worse color is beside lines than inside the regions they enclose.
 
         Mean over the pixels beside lines of their CIEDE2000 to the truth minus the median of the nearest region.
+
+        Args:
+            difference: (H, W) float32, CIEDE2000 between result and truth.
 
         Returns:
             Excess CIEDE2000: 0 no bleeding, negative if color is better beside lines; NaN without such pixels.
         """
         if not self.beside.any():
             return float("nan")
-        error = ciede2000(lab_from_bytes(result[self.beside]), lab_from_bytes(self.truth[self.beside]))
-        return float((error - self.ciede2000(result)[self.nearest[self.beside] - 1]).mean())
+        usual = self.color_errors(difference)[self.nearest[self.beside] - 1]
+        return float((difference[self.beside] - usual).mean())
 
     def halo(self, result: Picture) -> float:
         """Return how much lighter color is beside lines than inside its region, compared with the truth.
 
         Mean over the pixels beside lines of their CIE L minus the median L of the nearest region, for the result minus
         for the truth.
+
+        Args:
+            result: (H, W, 3) uint8, sRGB.
 
         Returns:
             Difference of CIE L: below 0 a dark halo, above 0 a light one; NaN without such pixels.
@@ -100,14 +104,15 @@ class Regions:
         return np.asarray(lab_from_bytes(picture[self.beside])[:, 0] - usual[self.nearest[self.beside] - 1])
 
 
-def find_regions(truth: Picture, drawing: Picture) -> Regions:
+def find_regions(truth: Picture, drawing: Picture, figure: Mask) -> Regions:
     """Return the regions of a true picture.
 
     Args:
         truth: (H, W, 3) uint8, sRGB.
         drawing: (H, W) uint8, 0 ink and 255 paper.
+        figure: (H, W) bool, all but the white page: where regions lie.
     """
-    labels = _region_labels(truth, drawing)
+    labels = _region_labels(truth, drawing, figure)
     nearest, distance = _nearest_label(labels)
     to_ink = _distance_to_ink(drawing)
     beside = (to_ink >= 1) & (to_ink <= _LINE_MARGIN_PX) & (distance <= _LINE_MARGIN_PX + 1) & (nearest > 0)
@@ -145,13 +150,12 @@ def region_neighbors(labels: Labels, drawing: Picture) -> list[tuple[int, int]]:
     return [(int(first), int(second)) for first, second in pairs[parted]]
 
 
-def _region_labels(truth: Picture, drawing: Picture) -> Labels:
+def _region_labels(truth: Picture, drawing: Picture, figure: Mask) -> Labels:
     """Return (H, W) int32 labels of the connected areas of nearly one color away from lines, largest first.
 
     Soft shading stays in one region as far as it keeps near the region's median color; where light and
     shade meet at an edge, each is a region. Regions below 0.2 % of the figure are dropped.
     """
-    figure = figure_mask(truth)
     lab = lab_from_bytes(np.asarray(cv2.medianBlur(np.ascontiguousarray(truth), 5), np.uint8))
     flat = figure & (_distance_to_ink(drawing) > _LINE_MARGIN_PX)
     flat[:, 1:] &= np.linalg.norm(np.diff(lab, axis=1), axis=2) < _COLOR_STEP

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from bisect import insort
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
+from torch import nn
 
 from pixelpainter.errors import DataError
 from pixelpainter.evaluate.cases import ANSWERS, Asker, Case, Pixels, load_case
@@ -19,7 +19,6 @@ from pixelpainter.metrics import colorfulness
 from pixelpainter.train.pairs import Pair
 
 TRUTH = "truth"  # the name of the truth where sets of pictures are named
-RANKED_BY = "CIEDE2000"  # of the composite, inside the figure: how wrong the colors look
 Figures = dict[str, dict[str, Values]]  # area -> answer -> measure -> value
 
 
@@ -32,6 +31,7 @@ class Evaluation:
         pictures: name and figures of each picture.
         figures: means over the pictures; for FID, the distance of all of them.
         unavailable: measures that were not taken, with the reason.
+        weights: files of the networks of LPIPS and FID, by measure.
         left_out: one message for each picture that could not be used.
         best: rows of the contact sheet, best first.
         worst: rows of the contact sheet, worst first.
@@ -41,6 +41,7 @@ class Evaluation:
     pictures: list[tuple[str, Figures]] = field(default_factory=list)
     figures: Figures = field(default_factory=dict)
     unavailable: dict[str, str] = field(default_factory=dict)
+    weights: Mapping[str, str] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
     best: list[Row] = field(default_factory=list)
     worst: list[Row] = field(default_factory=list)
@@ -67,7 +68,8 @@ def evaluate(
     Raises:
         DataError: no picture can be used.
     """
-    found = Evaluation(size, unavailable={**unavailable(size), **networks.unavailable})
+    found = Evaluation(size, unavailable={**unavailable(size), **networks.unavailable}, weights=networks.weights)
+    lpips = None if "LPIPS" in found.unavailable else networks.lpips
     distance = None if networks.features is None else FeatureDistance(networks.features)
     for done, pair in enumerate(pairs, start=1):
         try:
@@ -77,7 +79,7 @@ def evaluate(
         else:
             answers = asker.answers(case)
             with torch.inference_mode():
-                figures = _measure(case, answers, networks, distance, device)
+                figures = _measure(case, answers, lpips, distance, device)
             found.pictures.append((case.name, figures))
             _rank(found, make_row(case, answers, figures["figure"]["composite"]))
         if progress is not None:
@@ -85,6 +87,8 @@ def evaluate(
     if not found.pictures:
         raise DataError(f"none of {len(pairs)} pictures can be used; the first: {found.left_out[0]}")
     found.figures = _means(found.pictures)
+    half = (len(found.pictures) + 1) // 2  # of few pictures none is among the best and the worst
+    del found.best[half:], found.worst[len(found.pictures) - half :]
     if distance is not None:
         _add_distances(found, distance)
     return found
@@ -93,24 +97,18 @@ def evaluate(
 def _measure(
     case: Case,
     answers: dict[str, Pixels],
-    networks: Networks,
+    lpips: nn.Module | None,
     distance: FeatureDistance | None,
     device: torch.device,
 ) -> Figures:
     """Return the figures of one picture, and add it to the sets that FID compares."""
-    figures = measure(case, answers, device)
-    pictures = {**answers, TRUTH: case.truth}
-    sets: dict[str, torch.Tensor] = {}
-    for area, mask in (("figure", case.figure), ("whole", np.ones_like(case.figure))):
-        shown = stack([only(picture, mask) for picture in pictures.values()], device)
-        sets |= {f"{area} {name}": picture.byte() for name, picture in zip(pictures, shown, strict=True)}
-        if networks.lpips is not None:
-            values = networks.lpips(shown[:-1], shown[-1:].expand(len(answers), -1, -1, -1))
-            for name, value in zip(answers, values.tolist(), strict=True):
-                figures[area][name]["LPIPS"] = value
+    figures = measure(case, answers, device, lpips)
+    for area, mask in case.areas.items():
         figures[area][TRUTH] = {"colorfulness": colorfulness(case.truth, mask)}
-    if distance is not None:
-        distance.add(sets)
+        if distance is not None:
+            pictures = {f"{area} {name}": picture for name, picture in {**answers, TRUTH: case.truth}.items()}
+            shown = stack([only(picture, mask) for picture in pictures.values()], device).byte()
+            distance.add(dict(zip(pictures, shown, strict=True)))
     return figures
 
 
@@ -127,9 +125,9 @@ def _means(pictures: Sequence[tuple[str, Figures]]) -> Figures:
 
 
 def _mean(values: Sequence[float]) -> float:
-    """Return the mean of the finite values: one perfect answer would make every mean of PSNR infinite."""
-    finite = [value for value in values if math.isfinite(value)]
-    return math.fsum(finite) / len(finite) if finite else values[0]
+    """Return the mean of the values that are numbers; NaN without any."""
+    numbers = [value for value in values if not math.isnan(value)]
+    return math.fsum(numbers) / len(numbers) if numbers else math.nan
 
 
 def _add_distances(found: Evaluation, distance: FeatureDistance) -> None:

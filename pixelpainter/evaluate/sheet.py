@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from pixelpainter.errors import OutputError
 from pixelpainter.evaluate.cases import Case, Pixels
+from pixelpainter.saving import save_picture
 
 CELL = 192  # pixels
 CAPTION = 16
@@ -42,11 +42,11 @@ def make_row(case: Case, answers: Mapping[str, Pixels], values: Mapping[str, flo
     return Row(values["CIEDE2000"], caption, cells)
 
 
-def save_sheet(best: Sequence[Row], worst: Sequence[Row], file: Path) -> None:
+def save_sheet(best: Sequence[Row], worst: Sequence[Row], file: Path, *, overwrite: bool) -> None:
     """Write the best rows on the left and the worst on the right, each best or worst first.
 
     Raises:
-        OutputError: the file cannot be written.
+        OutputError: the file exists and is not to be replaced, has no picture's suffix, or cannot be written.
     """
     width, height = len(COLUMNS) * CELL, CELL + CAPTION
     lines = max(len(best), len(worst))
@@ -60,10 +60,7 @@ def save_sheet(best: Sequence[Row], worst: Sequence[Row], file: Path) -> None:
             draw.text((left + 2, top + 2), _plain(row.caption), fill="black")
             for column, cell in enumerate(row.cells):
                 sheet.paste(Image.fromarray(cell), (left + column * CELL, top + CAPTION))
-    try:
-        sheet.save(file)
-    except (OSError, ValueError) as error:  # ValueError: a suffix that no picture has
-        raise OutputError(f"{file}: the contact sheet cannot be written ({error})") from error
+    save_picture(np.asarray(sheet), file, overwrite=overwrite)
 
 
 def _plain(text: str) -> str:

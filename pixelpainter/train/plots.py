@@ -136,7 +136,7 @@ def _plot_metrics(curves: Curves) -> Figure:
         trivial = {name: points for name, points in part.items() if name.startswith("baseline_")}
         _draw(panel, trivial, linestyle="dashed", linewidth=1, marker="")
         panel.set_title(title)
-        panel.legend(fontsize="small")
+        panel.legend(fontsize="small", ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.2))  # below, over no curve
     return figure
 
 

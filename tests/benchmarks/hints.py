@@ -19,12 +19,13 @@ import numpy as np
 import onnxruntime
 from PIL import Image
 from quality import machine
-from quality_measures import Case, load_case, random_hints
+from quality_measures import color_difference
 
 import pixelpainter
 from pixelpainter import metrics
 from pixelpainter.colorize import Colorizer
 from pixelpainter.errors import PixelPainterError
+from pixelpainter.evaluate.cases import Case, load_case, true_hints
 from pixelpainter.train.sources import find_pairs
 
 COUNTS = (0, 1, 2, 5, 10, 20, 50)
@@ -32,8 +33,10 @@ COUNTS = (0, 1, 2, 5, 10, 20, 50)
 
 def measure(colorizer: Colorizer, case: Case, count: int) -> tuple[float, np.ndarray]:
     """Return PSNR inside the figure in dB, and the CIEDE2000 of each region, with so many hints."""
-    result = np.asarray(colorizer.colorize(Image.fromarray(case.drawing), hints=random_hints(case, count)))
-    return metrics.psnr(result, case.truth, case.figure), case.regions.ciede2000(result)
+    result = np.asarray(colorizer.colorize(Image.fromarray(case.drawing), hints=true_hints(case, count)))
+    return metrics.psnr(result, case.truth, case.figure), case.regions.color_errors(
+        color_difference(result, case.truth)
+    )
 
 
 def parse() -> argparse.Namespace:

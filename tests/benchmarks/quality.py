@@ -6,11 +6,11 @@
 One table, made with composite pictures as a user gets them from Colorizer. Protocol:
 
 * Drawing: the true one (lines/) where it exists, else lines extracted from the color picture, extractor and
-  seed fixed by the file's name. Figure: all but the white page (figure.figure_mask). Figures are means over
+  seed fixed by its colors. Figure: all but the white page (figure.figure_mask). Figures are means over
   pictures unless the table says otherwise.
 * Regions: connected areas of nearly one color away from lines (evaluate.regions). 1 hint per region:
   the truth's color at the pixel farthest from the region's edge, smallest dot. 20 random hints: anywhere in
-  the figure but on lines, seed fixed by the name.
+  the figure but on lines, seed fixed by the colors.
 * Bleeding of hints: the largest region that has neighbors across a line is hinted with the saturated color
   farthest from what it had; its neighbors move by the mean CIEDE2000 over their pixels against no hint.
 * Real or fake: a critic trained on the patches of half of the pictures, judged on the other half.
@@ -34,13 +34,14 @@ import onnxruntime
 import quality_critic
 from numpy.typing import NDArray
 from PIL import Image
-from quality_measures import Case, Figures, Picture, answers, load_case, measure, summarize
+from quality_measures import Figures, Picture, answers, measure, summarize
 from quality_sheets import Row, save_ranked_sheets, save_sheet, thumbnail
 
 import pixelpainter
 from pixelpainter import metrics
 from pixelpainter.colorize import Colorizer
 from pixelpainter.errors import PixelPainterError
+from pixelpainter.evaluate.cases import Case, load_case
 from pixelpainter.train.sources import find_pairs
 
 FORWARDS = 40

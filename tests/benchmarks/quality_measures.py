@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-import zlib
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -15,56 +13,16 @@ from PIL import Image
 from pixelpainter import metrics
 from pixelpainter.color import ciede2000, lab_from_bytes
 from pixelpainter.colorize import Colorizer
-from pixelpainter.evaluate.cases import EXTRACTORS
-from pixelpainter.evaluate.regions import Regions, find_regions, region_neighbors
-from pixelpainter.figure import figure_mask
+from pixelpainter.evaluate.cases import Case, true_hint, true_hints
+from pixelpainter.evaluate.regions import region_neighbors
 from pixelpainter.hints import Hint
 from pixelpainter.palette import palette_code
-from pixelpainter.train.extract import extract_lines
-from pixelpainter.train.pairs import Pair, read_pair
 
-INK = 200  # darker pixels of a drawing are line
 STRONG = [(220, 30, 30), (30, 170, 60), (40, 60, 220), (240, 210, 40), (200, 40, 200), (30, 190, 210)]
 LEAST_COLORFUL = 5.0  # truths below this are gray: a ratio to them says nothing
 
 Figures = dict[str, float]
 Picture = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Case:
-    """One validation picture with what is measured on it."""
-
-    name: str
-    truth: Picture
-    drawing: Picture
-    figure: NDArray[np.bool_]
-    regions: Regions
-
-    @property
-    def labels(self) -> NDArray[np.int32]:
-        """Where the regions are: 0 in none."""
-        return self.regions.labels
-
-    def random(self) -> np.random.Generator:
-        """Return the same random numbers for the same file, always."""
-        return np.random.default_rng(zlib.crc32(self.name.encode()))
-
-
-def load_case(pair: Pair) -> Case:
-    """Read one pair, and draw its lines where it has none."""
-    truth, drawing = read_pair(pair)
-    name = pair.name.split("/", 1)[1]  # the same in a folder and in a ZIP of another name
-    if drawing is None:
-        code = zlib.crc32(name.encode())
-        drawing = extract_lines(truth, EXTRACTORS[code % len(EXTRACTORS)], np.random.default_rng(code))
-    return Case(name, truth, drawing, figure_mask(truth), find_regions(truth, drawing))
-
-
-def hint_at(case: Case, x: int, y: int) -> Hint:
-    """Return the true color at a pixel as a hint."""
-    red, green, blue = (int(value) for value in case.truth[y, x])
-    return Hint(x=float(x), y=float(y), color=(red, green, blue))
 
 
 def interior_points(labels: NDArray[np.int32]) -> list[tuple[int, int]]:
@@ -77,13 +35,6 @@ def interior_points(labels: NDArray[np.int32]) -> list[tuple[int, int]]:
     return points
 
 
-def random_hints(case: Case, count: int) -> list[Hint]:
-    """Return true colors at random places of the figure, off its lines."""
-    rows, columns = np.nonzero(case.figure & (case.drawing >= INK))
-    chosen = case.random().permutation(len(rows))[:count]
-    return [hint_at(case, int(columns[i]), int(rows[i])) for i in chosen]
-
-
 def answers(colorizer: Colorizer, case: Case) -> tuple[dict[str, Picture], float]:
     """Return the pictures without hints, with hints and with the true palette (as far as the model reads them)."""
     drawing = Image.fromarray(case.drawing)
@@ -91,9 +42,9 @@ def answers(colorizer: Colorizer, case: Case) -> tuple[dict[str, Picture], float
     pictures = {"none": np.asarray(colorizer.colorize(drawing))}
     seconds = time.perf_counter() - start
     if colorizer.card.hints != "none":
-        regions = [hint_at(case, x, y) for x, y in interior_points(case.labels)]
+        regions = [true_hint(case, x, y) for x, y in interior_points(case.regions.labels)]
         pictures["regions"] = np.asarray(colorizer.colorize(drawing, hints=regions))
-        pictures["random"] = np.asarray(colorizer.colorize(drawing, hints=random_hints(case, 20)))
+        pictures["random"] = np.asarray(colorizer.colorize(drawing, hints=true_hints(case, 20)))
     if colorizer.card.palette:
         code = palette_code(case.truth, case.figure, colorizer.card.palette)
         pictures["palette"] = np.asarray(colorizer.colorize(drawing, palette=code))
@@ -103,25 +54,30 @@ def answers(colorizer: Colorizer, case: Case) -> tuple[dict[str, Picture], float
 def hint_movement(colorizer: Colorizer, case: Case, none: Picture) -> Figures:
     """Hint one region with a strong color; return how far it, its neighbors and all others move (CIEDE2000)."""
     neighbors: dict[int, set[int]] = {}
-    for one, other in region_neighbors(case.labels, case.drawing):
+    for one, other in region_neighbors(case.regions.labels, case.drawing):
         neighbors.setdefault(one, set()).add(other)
         neighbors.setdefault(other, set()).add(one)
     if colorizer.card.hints == "none" or not neighbors:
         return {}
     chosen = min(neighbors)  # regions are numbered from the largest
-    own = lab_from_bytes(none)[case.labels == chosen].mean(axis=0)
+    own = lab_from_bytes(none)[case.regions.labels == chosen].mean(axis=0)
     color = max(STRONG, key=lambda strong: float(ciede2000(own, lab_from_bytes(np.array(strong, np.uint8)))))
-    x, y = interior_points(np.asarray(case.labels == chosen, np.int32))[0]
+    x, y = interior_points(np.asarray(case.regions.labels == chosen, np.int32))[0]
     hinted = colorizer.colorize(Image.fromarray(case.drawing), hints=[Hint(x=float(x), y=float(y), color=color)])
-    change = ciede2000(lab_from_bytes(np.asarray(hinted)), lab_from_bytes(none))
-    sums = np.bincount(case.labels.ravel(), weights=change.ravel())
-    moved = sums / np.bincount(case.labels.ravel())
+    change = color_difference(np.asarray(hinted), none)
+    sums = np.bincount(case.regions.labels.ravel(), weights=change.ravel())
+    moved = sums / np.bincount(case.regions.labels.ravel())
     others = [label for label in range(1, len(moved)) if label != chosen]
     return {
         "hinted region moves": float(moved[chosen]),
         "neighbors move": float(moved[sorted(neighbors[chosen])].mean()),
         "all other regions move": float(moved[others].mean()),
     }
+
+
+def color_difference(picture: Picture, truth: Picture) -> NDArray[np.float32]:
+    """Return (H, W) float32, CIEDE2000 of two pictures (H, W, 3) uint8."""
+    return ciede2000(lab_from_bytes(picture), lab_from_bytes(truth))
 
 
 def measure(colorizer: Colorizer, case: Case) -> tuple[Figures, dict[str, Picture], dict[str, NDArray[np.float32]]]:
@@ -134,11 +90,11 @@ def measure(colorizer: Colorizer, case: Case) -> tuple[Figures, dict[str, Pictur
         row[f"{name} PSNR"] = metrics.psnr(picture, case.truth, case.figure)
         row[f"{name} SSIM"] = metrics.ssim(picture, case.truth, case.figure)
         row[f"{name} colorfulness"] = metrics.colorfulness(picture, case.figure)
-    errors = {name: case.regions.ciede2000(picture) for name, picture in pictures.items()}
+    differences = {name: color_difference(picture, case.truth) for name, picture in pictures.items()}
+    errors = {name: case.regions.color_errors(difference) for name, difference in differences.items()}
     row["halo"] = case.regions.halo(pictures["none"])
-    row["none bleeding"] = case.regions.bleeding(pictures["none"])
-    if "regions" in pictures:
-        row["regions bleeding"] = case.regions.bleeding(pictures["regions"])
+    for name in differences.keys() & {"none", "regions"}:
+        row[f"{name} bleeding"] = case.regions.bleeding(differences[name])
     page = ~case.figure & (case.drawing >= 250)
     if page.mean() > 0.05:
         row["page"] = float(pictures["none"][page].mean())

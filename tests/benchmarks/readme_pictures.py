@@ -22,11 +22,11 @@ import numpy as np
 from palette_poses import draw_pages, load_generator, own_palette
 from PIL import Image
 from quality import sketches
-from quality_measures import Case, load_case, random_hints
 from quality_sheets import Row, save_sheet, thumbnail
 
 from pixelpainter import metrics
 from pixelpainter.colorize import Colorizer
+from pixelpainter.evaluate.cases import Case, load_case, true_hints
 from pixelpainter.palette_files import picture_palette
 from pixelpainter.reference import Reference
 from pixelpainter.train.sources import find_pairs
@@ -38,7 +38,7 @@ PAGES = 3
 
 def row_of(colorizer: Colorizer, case: Case) -> Row:
     """Return the cells of one picture."""
-    drawing, hints = Image.fromarray(case.drawing), random_hints(case, 20)
+    drawing, hints = Image.fromarray(case.drawing), true_hints(case, 20)
     results = [np.asarray(colorizer.colorize(drawing, hints=hints[:count])) for count in (0, 5, 20)]
     return case.name, [thumbnail(picture) for picture in (case.drawing, *results, case.truth)]
 

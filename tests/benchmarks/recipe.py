@@ -257,7 +257,8 @@ def measure_lpips(
         for start in range(0, len(pictures), BATCH_SIZE):
             batch, figures = batches.validation(pictures[start : start + BATCH_SIZE], hints, with_palette)
             both = (answer(generator, batch.inputs).clamp(-1, 1), batch.truth)
-            distances.append(network(*(torch.where(figures[:, None], (part + 1) * 127.5, 255) for part in both)))
+            shown, truths = (torch.where(figures[:, None], (part + 1) * 127.5, 255) for part in both)
+            distances.append(network(shown, truths, figures.float()))
         found[f"lpips_{way}"] = float(torch.cat(distances).mean())
     return found
 
