@@ -7,6 +7,7 @@ only when a model of the Hub is asked for.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator
@@ -60,6 +61,11 @@ def find_model(name: str | Path | None = None, *, download: Download = "missing"
     if isinstance(name, str) and name in KNOWN_MODELS:
         return _find_on_hub(home_of(name), name, download, quiet=quiet)
     path = local_path(name)
+    if path.suffix == ".pt" or (path.is_dir() and any(path.glob("*.pt"))):
+        raise ModelError(
+            f"{name}{origin}: this is a training run, and no model yet; make one with  "
+            f"pixelpainter export {shlex.quote(str(path))} -o FILE.onnx"
+        )
     if path.is_dir():
         raise ModelError(f"{name}{origin}: this is a folder; give the .onnx file inside it")
     if path.is_file():

@@ -363,6 +363,17 @@ def save_with_outside_data(path: Path, location: str) -> Path:
     return path
 
 
+@pytest.mark.parametrize(("name", "words"), [("runs/a b", "'runs/a b'"), ("runs/a b/best.pt", "'runs/a b/best.pt'")])
+def test_a_run_is_no_model_yet(tmp_path, monkeypatch, name, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "a b").mkdir(parents=True)
+    with pytest.raises(ModelError, match="this is a folder" if name.endswith("b") else "this is a training run"):
+        hub.find_model(name)
+    (tmp_path / "runs" / "a b" / "best.pt").touch()
+    with pytest.raises(ModelError, match=rf"pixelpainter export {words} -o FILE.onnx"):
+        hub.find_model(name)
+
+
 @pytest.mark.parametrize("location", ["../secret", "/etc/passwd", "a/../../b"])
 def test_weights_outside_the_folder_are_refused(tmp_path, location):
     model = save_with_outside_data(tmp_path / "model.onnx", location)
