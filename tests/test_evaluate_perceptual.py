@@ -16,12 +16,12 @@ from pixelpainter.evaluate.inception import Inception, enlarge
 from pixelpainter.evaluate.perceptual import (
     FeatureDistance,
     Lpips,
-    fetch_weights,
     frechet_distance,
     load_inception,
     load_lpips,
 )
 from pixelpainter.evaluate.perceptual import load_networks as load
+from pixelpainter.nets.published import fetch_weights, weights_file
 
 CPU = torch.device("cpu")
 
@@ -229,7 +229,7 @@ def test_weights_that_are_not_the_published_ones_are_refused(server, tmp_path):
 
 
 def test_a_file_in_the_cache_that_is_not_the_published_one_is_refused(tmp_path):
-    file = perceptual.weights_file("https://nowhere.invalid/tiny-12345678.pth")
+    file = weights_file("https://nowhere.invalid/tiny-12345678.pth")
     assert tmp_path in file.parents
     file.parent.mkdir(parents=True)
     for write in (lambda: file.write_bytes(b"half"), lambda: torch.save({"a": torch.arange(3)}, file)):
@@ -263,7 +263,7 @@ def test_weights_that_are_there_are_used(monkeypatch, tmp_path):
     weights = {f"features.{key}": value for key, value in Lpips().features.state_dict().items()}
     name = publish(tmp_path, weights)
     monkeypatch.setattr(perceptual, "ALEXNET", f"https://nowhere.invalid/{name}")
-    file = perceptual.weights_file(perceptual.ALEXNET)
+    file = weights_file(perceptual.ALEXNET)
     file.parent.mkdir(parents=True)
     (tmp_path / name).rename(file)
     found = load(CPU, download=False)

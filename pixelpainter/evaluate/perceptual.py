@@ -6,14 +6,11 @@ here, the weights are those that these packages use, and the linear layers of LP
 
 from __future__ import annotations
 
-import http.client
 import io
-import urllib.request
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -21,14 +18,13 @@ from torch.nn import functional
 
 from pixelpainter.errors import ModelError
 from pixelpainter.evaluate.inception import Inception
-from pixelpainter.hub import hash_file
+from pixelpainter.nets.published import fetch_weights, weights_file
 
 # Both names end in the first digits of the file's SHA-256.
 ALEXNET = "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
 INCEPTION = (
     "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
 )
-TIMEOUT_S = 20.0
 FEW = 2048  # pictures: with fewer than it has features FID depends on their number more than on their look
 
 
@@ -184,44 +180,6 @@ def load_inception(weights: Mapping[str, Tensor]) -> Inception:
     _load(network, weights, INCEPTION)
     network.eval().requires_grad_(False)
     return network
-
-
-def weights_file(address: str) -> Path:
-    """Return where torch keeps the weights of an address."""
-    return Path(torch.hub.get_dir()) / "checkpoints" / address.rpartition("/")[2]
-
-
-def fetch_weights(address: str, *, download: bool) -> dict[str, Tensor]:
-    """Return published weights from torch's cache, downloading them first if need be.
-
-    Raises:
-        ModelError: they are not there and cannot be downloaded, or the file is damaged or another.
-    """
-    file, first_digits = weights_file(address), address.rpartition("-")[2].partition(".")[0]
-    if not file.exists():
-        if not download:
-            raise ModelError(f"its weights are not here yet; put {address} into {file.parent}")
-        _download(address, file, first_digits)
-    found = hash_file(file)
-    if not found.startswith(first_digits):
-        raise ModelError(
-            f"its weights in {file} are not the published ones (SHA-256 {found[:8]}..., not {first_digits}...); "
-            "delete the file"
-        )
-    weights: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)
-    return weights
-
-
-def _download(address: str, file: Path, first_digits: str) -> None:
-    try:
-        request = urllib.request.Request(address, method="HEAD")  # torch's own download has no time limit: ask first
-        urllib.request.urlopen(request, timeout=TIMEOUT_S).close()
-        file.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(address, str(file), first_digits)
-    except (OSError, http.client.HTTPException, RuntimeError) as error:  # of urllib, and torch's for a wrong hash
-        cause = getattr(error, "reason", error)
-        reason = getattr(cause, "strerror", None) or str(cause).partition("\n")[0][:100]
-        raise ModelError(f"its weights cannot be downloaded ({reason}); put {address} into {file.parent}") from error
 
 
 def _load(network: nn.Module, weights: Mapping[str, Tensor], address: str) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import sys
-from pathlib import Path
 
 import torch
 
-from pixelpainter.errors import TrainingError
+from pixelpainter.errors import ModelError, TrainingError
+from pixelpainter.nets.published import fetch_weights
 from pixelpainter.nets.vgg import VGGFeatures
 
 # Published by torchvision; the end of the name is the start of the file's SHA-256, which the download checks.
@@ -24,21 +22,12 @@ def load_features(device: torch.device) -> VGGFeatures:
     Raises:
         TrainingError: the weights cannot be had.
     """
-    file = Path(torch.hub.get_dir()) / "checkpoints" / WEIGHTS.rpartition("/")[2]
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
-            weights = torch.hub.load_state_dict_from_url(
-                WEIGHTS, map_location="cpu", check_hash=True, weights_only=True
-            )
-        kept = {name: value for name, value in weights.items() if name in VGGFeatures(1).state_dict()}
-        features = VGGFeatures(kept["features.0.weight"].shape[0])
-        features.load_state_dict(kept)
-    except Exception as error:  # of networks, disks and, in many ways, files that are damaged or something else
-        if file.exists():
-            raise TrainingError(f"{file}: damaged, or not the weights of VGG-16; delete it, and try again") from error
-        reason = str(getattr(error, "reason", error)).partition("\n")[0]
+        weights = fetch_weights(WEIGHTS, download=True)
+    except ModelError as error:
         raise TrainingError(
-            f"--lambda-perceptual needs the weights of VGG-16 ({SIZE}), and they cannot be had from {WEIGHTS} "
-            f"({reason}); put the file into {file.parent}, or train without this option"
+            f"--lambda-perceptual needs VGG-16 ({SIZE}): {error}; or train without this option"
         ) from error
+    features = VGGFeatures(weights["features.0.weight"].shape[0])
+    features.load_state_dict({name: weights[name] for name in features.state_dict()})
     return features.to(device=device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload,no-any-return]
