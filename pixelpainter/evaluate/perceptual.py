@@ -134,6 +134,21 @@ def frechet_distance(features: Tensor, truths: Tensor) -> float:
 
 
 @dataclass(frozen=True)
+class WeightsFile:
+    """A file of weights that was used.
+
+    Attributes:
+        file: its name.
+        sha256: of its content.
+        published: whether this is the content that the name promises; saved again, the same weights have another hash.
+    """
+
+    file: str
+    sha256: str
+    published: bool
+
+
+@dataclass(frozen=True)
 class Networks:
     """What LPIPS and FID are measured with.
 
@@ -141,13 +156,13 @@ class Networks:
         lpips: None where its weights cannot be had.
         features: network of FID; None where its weights cannot be had.
         unavailable: the reason why, by the measure's name.
-        weights: names of the files, by the measure's name.
+        weights: where theirs are from, by the measure's name.
     """
 
     lpips: nn.Module | None = None
     features: nn.Module | None = None
     unavailable: Mapping[str, str] = field(default_factory=dict)
-    weights: Mapping[str, str] = field(default_factory=dict)
+    weights: Mapping[str, WeightsFile] = field(default_factory=dict)
 
 
 def load_networks(device: torch.device, *, download: bool = True) -> Networks:
@@ -166,7 +181,7 @@ def load_networks(device: torch.device, *, download: bool = True) -> Networks:
             found[name] = makers[name](fetch_weights(address, download=download)).to(device)
         except ModelError as error:
             unavailable[name] = str(error)
-    weights = {name: weights_file(addresses[name]).name for name in found}
+    weights = {name: _identified(addresses[name]) for name in found}
     return Networks(found.get("LPIPS"), found.get("FID"), unavailable, weights)
 
 
@@ -195,29 +210,38 @@ def fetch_weights(address: str, *, download: bool) -> dict[str, Tensor]:
     """Return published weights from torch's cache, downloading them first if need be.
 
     Raises:
-        ModelError: they are not there and cannot be downloaded, or the file is damaged or another.
+        ModelError: they are not there and cannot be downloaded, or the file is damaged.
     """
-    file, first_digits = weights_file(address), address.rpartition("-")[2].partition(".")[0]
+    file = weights_file(address)
     if not file.exists():
         if not download:
             raise ModelError(f"its weights are not here yet; put {address} into {file.parent}")
-        _download(address, file, first_digits)
-    found = hash_file(file)
-    if not found.startswith(first_digits):
-        raise ModelError(
-            f"its weights in {file} are not the published ones (SHA-256 {found[:8]}..., not {first_digits}...); "
-            "delete the file"
-        )
-    weights: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)
-    return weights
+        _download(address, file)
+    try:
+        weights: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)
+        return weights
+    except Exception as error:  # torch reports a damaged file by half a dozen exceptions
+        reason = str(error).partition("\n")[0][:100]
+        raise ModelError(f"its weights in {file} are damaged ({reason}); delete the file") from error
 
 
-def _download(address: str, file: Path, first_digits: str) -> None:
+def _first_digits(address: str) -> str:
+    """Return the digits of the SHA-256 that the name of a published file ends in."""
+    return address.rpartition("-")[2].partition(".")[0]
+
+
+def _identified(address: str) -> WeightsFile:
+    file = weights_file(address)
+    digest = hash_file(file)
+    return WeightsFile(file.name, digest, digest.startswith(_first_digits(address)))
+
+
+def _download(address: str, file: Path) -> None:
     try:
         request = urllib.request.Request(address, method="HEAD")  # torch's own download has no time limit: ask first
         urllib.request.urlopen(request, timeout=TIMEOUT_S).close()
         file.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(address, str(file), first_digits)
+        torch.hub.download_url_to_file(address, str(file), _first_digits(address))
     except (OSError, http.client.HTTPException, RuntimeError) as error:  # of urllib, and torch's for a wrong hash
         cause = getattr(error, "reason", error)
         reason = getattr(cause, "strerror", None) or str(cause).partition("\n")[0][:100]
