@@ -205,10 +205,11 @@ class Difference(nn.Module):
 def test_the_protocol_says_which_palette_was_given(tmp_path, pairs, own, true_palette, words):
     model = save_hint_model(tmp_path / "model.onnx", dataclasses.replace(HINT_CARD, default_palette=own))
     conditions = Conditions(data=["drawn"], manifest="ab" * 32, hints=3, true_palette=true_palette)
-    found = Evaluation(64, weights={"LPIPS": "alexnet-12345678.pth"}, figures={"figure": {"composite": {}}})
+    weights = perceptual.WeightsFile("alexnet-12345678.pth", "12345678" * 8, published=True)
+    found = Evaluation(64, weights={"LPIPS": weights}, figures={"figure": {"composite": {}}})
     lines = protocol(Colorizer(model), conditions, found)
     assert f"asked with 3 hints, {words}; on cpu" in lines[0]
-    assert any("LPIPS alexnet-12345678.pth" in line for line in lines)
+    assert f"Weights for LPIPS: alexnet-12345678.pth, SHA-256 {'12345678' * 2}" in lines
 
 
 @pytest.fixture(scope="module")
@@ -372,6 +373,18 @@ def test_json_is_all_of_stdout(command, data, plain_model):
     assert set(written["figures"]) == {"figure", "whole"}
     assert written["figures"]["figure"]["truth"]["colorfulness"] > 0
     assert "NaN" not in done.out and "Infinity" not in done.out
+
+
+def test_weights_that_are_not_the_published_file_are_named(command, data, plain_model, no_network):
+    file = perceptual.weights_file(perceptual.ALEXNET)
+    file.parent.mkdir(parents=True)
+    torch.save({f"features.{key}": value for key, value in perceptual.Lpips().features.state_dict().items()}, file)
+    done = command("evaluate", plain_model, data, "--limit", 1, "--no-download", "--json")
+    assert "weights for LPIPS, alexnet-00000000.pth in torch's cache, are not the file that was published" in done.err
+    written = json.loads(done.out)
+    assert written["weights"]["LPIPS"]["published"] is False and len(written["weights"]["LPIPS"]["sha256"]) == 64
+    assert any("not the published file, its numbers may be others" in line for line in written["protocol"])
+    assert "LPIPS" in written["figures"]["whole"]["composite"]
 
 
 def test_pictures_drawn_by_the_program(command, plain_model):

@@ -21,7 +21,7 @@ from pixelpainter.evaluate.perceptual import (
     load_lpips,
 )
 from pixelpainter.evaluate.perceptual import load_networks as load
-from pixelpainter.nets.published import fetch_weights, weights_file
+from pixelpainter.nets.published import WeightsFile, fetch_weights, weights_file
 
 CPU = torch.device("cpu")
 
@@ -228,14 +228,13 @@ def test_weights_that_are_not_the_published_ones_are_refused(server, tmp_path):
     assert not [path for path in (tmp_path / "torch").rglob("*") if path.is_file()]
 
 
-def test_a_file_in_the_cache_that_is_not_the_published_one_is_refused(tmp_path):
+def test_a_damaged_file_is_named(tmp_path):
     file = weights_file("https://nowhere.invalid/tiny-12345678.pth")
     assert tmp_path in file.parents
     file.parent.mkdir(parents=True)
-    for write in (lambda: file.write_bytes(b"half"), lambda: torch.save({"a": torch.arange(3)}, file)):
-        write()
-        with pytest.raises(ModelError, match=r"tiny-12345678\.pth are not the published ones .*delete the file"):
-            fetch_weights("https://nowhere.invalid/tiny-12345678.pth", download=True)
+    file.write_bytes(b"half")
+    with pytest.raises(ModelError, match=r"tiny-12345678\.pth are damaged .*delete the file"):
+        fetch_weights("https://nowhere.invalid/tiny-12345678.pth", download=True)
 
 
 def test_what_cannot_be_had_is_unavailable_by_name(server, monkeypatch, tmp_path):
@@ -258,15 +257,19 @@ def test_without_download_nothing_is_asked(server, monkeypatch):
     assert asked == []
 
 
-def test_weights_that_are_there_are_used(monkeypatch, tmp_path):
+@pytest.mark.parametrize("published", [True, False])
+def test_weights_that_are_there_are_used_and_identified(monkeypatch, tmp_path, published):
     torch.manual_seed(0)
     weights = {f"features.{key}": value for key, value in Lpips().features.state_dict().items()}
-    name = publish(tmp_path, weights)
+    made = publish(tmp_path, weights)
+    name = made if published else "alexnet-00000000.pth"
     monkeypatch.setattr(perceptual, "ALEXNET", f"https://nowhere.invalid/{name}")
     file = weights_file(perceptual.ALEXNET)
     file.parent.mkdir(parents=True)
-    (tmp_path / name).rename(file)
+    (tmp_path / made).rename(file)
     found = load(CPU, download=False)
-    assert list(found.unavailable) == ["FID"] and found.weights == {"LPIPS": name}
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert list(found.unavailable) == ["FID"]
+    assert found.weights == {"LPIPS": WeightsFile(name, digest, published)}
     assert torch.equal(found.lpips.features[0].weight, weights["features.0.weight"])
     assert not any(value.requires_grad for value in found.lpips.parameters())

@@ -78,7 +78,16 @@ def test_a_damaged_file_in_the_cache_is_named(published, tmp_path, content):
     perceptual.load_features(CPU)
     (tmp_path / "torch" / "hub" / "checkpoints" / published.name).write_bytes(content)
     perceptual.load_features.cache_clear()
-    with pytest.raises(TrainingError, match=rf"{published.name} are not the published ones .*; delete the file"):
+    with pytest.raises(TrainingError, match=rf"{published.name} are damaged .*; delete the file"):
+        perceptual.load_features(CPU)
+
+
+@pytest.mark.parametrize("content", [{"a": torch.zeros(1)}, [1], {"features.0.weight": torch.zeros(2, 2)}])
+def test_weights_of_another_network_in_the_cache(published, tmp_path, content):
+    perceptual.load_features(CPU)
+    torch.save(content, tmp_path / "torch" / "hub" / "checkpoints" / published.name)
+    perceptual.load_features.cache_clear()
+    with pytest.raises(TrainingError, match=rf"{published.name}: these are not the weights of VGG-16; delete the file"):
         perceptual.load_features(CPU)
 
 

@@ -193,6 +193,9 @@ def _measure(asker: Asker, pairs: list[Pair], size: int, device: torch.device, *
     from pixelpainter.evaluate.run import evaluate as evaluate_pairs
 
     networks = load_networks(device, download=download)
+    for name, weights in networks.weights.items():
+        if not weights.published:
+            print_note(f"The weights for {name}, {weights.file} in torch's cache, are not the file that was published.")
     with tqdm(total=len(pairs), desc="evaluate", unit="picture", file=sys.stderr, mininterval=1.0) as bar:
         found = evaluate_pairs(asker, pairs, size, networks, device, lambda done, total: bar.update(done - bar.n))
     for message in found.left_out:

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from pixelpainter.errors import ModelError
 from pixelpainter.evaluate.inception import Inception
-from pixelpainter.nets.published import fetch_weights, weights_file
+from pixelpainter.nets.published import WeightsFile, fetch_weights, identify, weights_file
 
 # Both names end in the first digits of the file's SHA-256.
 ALEXNET = "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
@@ -137,13 +137,13 @@ class Networks:
         lpips: None where its weights cannot be had.
         features: network of FID; None where its weights cannot be had.
         unavailable: the reason why, by the measure's name.
-        weights: names of the files, by the measure's name.
+        weights: where theirs are from, by the measure's name.
     """
 
     lpips: nn.Module | None = None
     features: nn.Module | None = None
     unavailable: Mapping[str, str] = field(default_factory=dict)
-    weights: Mapping[str, str] = field(default_factory=dict)
+    weights: Mapping[str, WeightsFile] = field(default_factory=dict)
 
 
 def load_networks(device: torch.device, *, download: bool = True) -> Networks:
@@ -162,7 +162,7 @@ def load_networks(device: torch.device, *, download: bool = True) -> Networks:
             found[name] = makers[name](fetch_weights(address, download=download)).to(device)
         except ModelError as error:
             unavailable[name] = str(error)
-    weights = {name: weights_file(addresses[name]).name for name in found}
+    weights = {name: identify(addresses[name]) for name in found}
     return Networks(found.get("LPIPS"), found.get("FID"), unavailable, weights)
 
 

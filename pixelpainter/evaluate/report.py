@@ -85,9 +85,9 @@ def protocol(colorizer: Colorizer, conditions: Conditions, found: Evaluation) ->
         "pixels of lines, less that of the region; halo: the same for CIE L, less that of the truth (below 0: dark)",
         "Versions: " + ", ".join(f"{name} {number}" for name, number in versions().items()),
     ]
-    if found.weights:
-        checked = ", ".join(f"{name} {file}" for name, file in found.weights.items())
-        lines.append(f"Weights, each with the first digits of its SHA-256, which is checked: {checked}")
+    for name, weights in found.weights.items():
+        doubt = "" if weights.published else ": not the published file, its numbers may be others"
+        lines.append(f"Weights for {name}: {weights.file}, SHA-256 {weights.sha256[:16]}{doubt}")
     if conditions.held_out:
         lines.append(
             "Held out: training chose its best checkpoint by these pictures; unless they lie in val/, the names of "
@@ -148,7 +148,7 @@ def record(colorizer: Colorizer, conditions: Conditions, found: Evaluation) -> d
         "size": found.size,
         "conditions": asdict(conditions),
         "versions": versions(),
-        "weights": found.weights,
+        "weights": {name: asdict(weights) for name, weights in found.weights.items()},
         "protocol": protocol(colorizer, conditions, found),
         "unavailable": found.unavailable,
         "left_out": found.left_out,

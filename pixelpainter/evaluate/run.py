@@ -16,6 +16,7 @@ from pixelpainter.evaluate.measures import AREAS, MEASURES, REGION_MEASURES, Val
 from pixelpainter.evaluate.perceptual import FeatureDistance, Networks
 from pixelpainter.evaluate.sheet import SHOWN, Row, make_row
 from pixelpainter.metrics import colorfulness
+from pixelpainter.nets.published import WeightsFile
 from pixelpainter.train.pairs import Pair
 
 TRUTH = "truth"  # the name of the truth where sets of pictures are named
@@ -31,7 +32,7 @@ class Evaluation:
         pictures: name and figures of each picture.
         figures: means over the pictures; for FID, the distance of all of them.
         unavailable: measures that were not taken, with the reason.
-        weights: files of the networks of LPIPS and FID, by measure.
+        weights: where those of the networks of LPIPS and FID are from, by measure.
         left_out: one message for each picture that could not be used.
         best: rows of the contact sheet, best first.
         worst: rows of the contact sheet, worst first.
@@ -41,7 +42,7 @@ class Evaluation:
     pictures: list[tuple[str, Figures]] = field(default_factory=list)
     figures: Figures = field(default_factory=dict)
     unavailable: dict[str, str] = field(default_factory=dict)
-    weights: Mapping[str, str] = field(default_factory=dict)
+    weights: Mapping[str, WeightsFile] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
     best: list[Row] = field(default_factory=list)
     worst: list[Row] = field(default_factory=list)
