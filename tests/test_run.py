@@ -17,6 +17,7 @@ from pixelpainter.systems import SYSTEMS
 from pixelpainter.train import health
 from pixelpainter.train import run as run_module
 from pixelpainter.train.checkpoint import BEST, checkpoints, load_checkpoint
+from pixelpainter.train.folder import check_place
 from pixelpainter.train.loop import make_state, train
 from pixelpainter.train.run import Run, score
 from pixelpainter.train.start import load_generator
@@ -425,6 +426,14 @@ def test_a_folder_that_cannot_be_written(tmp_path, training):
     with pytest.raises(TrainingError, match=r"cannot be written .*another --run"):
         list(start(tmp_path / "file" / "run", training))
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_place_without_write_access(tmp_path, monkeypatch):
+    check_place(tmp_path / "new" / "run")
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(TrainingError, match=r"run: cannot be written \(Permission denied\)"):
+        check_place(tmp_path / "new" / "run")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_full_disk_while_logging(tmp_path, training, held_out, monkeypatch):

@@ -220,11 +220,14 @@ def train(
     require("train", "train", "torch", "tensorboard", "matplotlib")
     import torch
 
+    from pixelpainter.train.folder import check_place, first_free
     from pixelpainter.train.processes import join_processes
-    from pixelpainter.train.run import Run, check_place
+    from pixelpainter.train.run import Run
     from pixelpainter.train.start import find_origin
 
-    folder = _run_folder(run or Path("runs") / config.system, fresh)
+    folder = run or Path("runs") / config.system
+    if fresh:
+        folder = first_free(folder)
     check_place(folder)
     origin = None if init is None else find_origin(init)
     processes, chosen = join_processes(_device(device))
@@ -301,14 +304,3 @@ def _device_in_words(torch: Any, device: torch.device) -> str:
         torch.cuda.get_device_name(device) if device.type == "cuda" else f"the CPU, {torch.get_num_threads()} threads"
     )
     return f"{where}, in {numbers}"
-
-
-def _run_folder(folder: Path, fresh: bool) -> Path:
-    """Return the folder, or with ``fresh`` the first of folder, folder-2, folder-3 ... that holds no run."""
-    from pixelpainter.train.checkpoint import has_checkpoints
-
-    number, candidate = 1, folder
-    while fresh and has_checkpoints(candidate):
-        number += 1
-        candidate = (folder if folder.name else folder.resolve()).with_name(f"{folder.resolve().name}-{number}")
-    return candidate

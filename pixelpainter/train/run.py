@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import errno
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,7 +13,7 @@ from statistics import fmean
 
 import torch
 
-from pixelpainter.atomic import clean_leftovers, only_here
+from pixelpainter.atomic import clean_leftovers
 from pixelpainter.card import ModelCard
 from pixelpainter.errors import TrainingError
 from pixelpainter.systems import SYSTEMS
@@ -33,6 +31,7 @@ from pixelpainter.train.checkpoint import (
 )
 from pixelpainter.train.config import TrainConfig
 from pixelpainter.train.fast import compile_networks, pays_compiling
+from pixelpainter.train.folder import only_run, write_errors
 from pixelpainter.train.health import Health, memory_in_words
 from pixelpainter.train.journal import Journal
 from pixelpainter.train.loop import make_state, train
@@ -130,7 +129,7 @@ class Run:
             self.state = make_state(config, device, processes)
         self._continue_or_start(init)
         if processes.rank == 0:
-            with _write_errors(folder):
+            with write_errors(folder):
                 folder.mkdir(parents=True, exist_ok=True)
                 clean_leftovers([folder])
         if pays_compiling(device, self.total_steps - self.state.step) if compiled is None else compiled:
@@ -168,7 +167,8 @@ class Run:
             TrainingError: a loss is no longer a number, the critic has collapsed, memory is not enough, or the run
                 folder cannot be written.
         """
-        with _write_errors(self.folder), memory_in_words(self.config), self._alone():
+        alone = only_run(self.folder) if self.processes.rank == 0 else contextlib.nullcontext()
+        with write_errors(self.folder), memory_in_words(self.config), alone:
             yield from self._train()
 
     def _train(self) -> Iterator[Progress]:
@@ -213,11 +213,6 @@ class Run:
         """The part of a step's batch that falls to this process."""
         rank = self.processes.rank
         return self._batches.training(self._sampler(step)[rank :: self.processes.count], step, rank)
-
-    def _alone(self) -> contextlib.AbstractContextManager[None]:
-        """Keep other runs out of the folder. Raises TrainingError while one is at work there."""
-        busy = TrainingError(f"{self.folder}: another training is at work in this folder; choose another --run")
-        return only_here(self.folder, busy) if self.processes.rank == 0 else contextlib.nullcontext()
 
     def _best_score(self) -> float:
         """Score of ``best.pt``; minus infinity without a readable one that was measured on the same pictures."""
@@ -280,26 +275,3 @@ def score(figures: dict[str, float]) -> float:
     return fmean(
         value for name, value in figures.items() if name.startswith("psnr_") and not name.startswith("psnr_baseline_")
     )
-
-
-def check_place(folder: Path) -> None:
-    """Raise TrainingError if a run's folder cannot be made or written; nothing is made yet."""
-    nearest = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
-    if not nearest.is_dir():
-        raise _write_error(folder, NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)))
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise _write_error(folder, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
-
-
-@contextlib.contextmanager
-def _write_errors(folder: Path) -> Iterator[None]:
-    """Turn what the system says about a run's folder into a TrainingError."""
-    try:
-        yield
-    except OSError as error:
-        raise _write_error(folder, error) from error
-
-
-def _write_error(folder: Path, error: OSError) -> TrainingError:
-    reason = error.strerror or error
-    return TrainingError(f"{folder}: cannot be written ({reason}); free space or choose another --run")
