@@ -17,6 +17,7 @@ from pixelpainter.devices import Device
 from pixelpainter.finish import Painting
 from pixelpainter.hints import Hint, draw_on_paper
 from pixelpainter.imaging import Picture, letterbox, picture_from_array, picture_from_image
+from pixelpainter.line_layer import on_paper
 from pixelpainter.lines import clean_drawing
 from pixelpainter.session import Session
 from pixelpainter.settings import Settings
@@ -123,8 +124,8 @@ class Colorizer:
             clean: make white-on-black drawings and gray paper black on white first.
 
         Returns:
-            The colored picture, RGB, or RGBA if the drawing has transparency; as large as the drawing
-            (turned upright, if it says how).
+            The colored picture, RGB, or RGBA if the drawing has transparency other than between its lines, see
+            ``line_layer.on_paper``; as large as the drawing (turned upright, if it says how).
 
         Raises:
             InputError: the picture or a hint cannot be used.
@@ -149,6 +150,7 @@ class Colorizer:
             picture = picture_from_image(picture)
         elif not isinstance(picture, Picture):
             picture = picture_from_array(picture)
+        picture = on_paper(picture)
         result = Image.fromarray(self.colorize_picture(picture, settings))
         if picture.alpha is not None:
             result.putalpha(Image.fromarray(picture.alpha))

@@ -64,7 +64,7 @@ def clean_drawing(rgb: Bytes) -> Drawing:
         ValueError: the array has the wrong shape or type.
     """
     _check(rgb)
-    small = _reduced(rgb)
+    small = reduced(rgb)
     inverted = _is_white_on_black(_bytes(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)))
     if inverted:
         rgb, small = _bytes(cv2.bitwise_not(rgb)), _bytes(cv2.bitwise_not(small))
@@ -107,7 +107,7 @@ def is_colored(rgb: Bytes) -> bool:
     red, green, blue = cv2.split(rgb)
     if np.array_equal(red, green) and np.array_equal(green, blue):  # most line art; it saves 35 ms at 1024x1024
         return False
-    small = _reduced(rgb, PAINT_SIDE_PX)
+    small = reduced(rgb, PAINT_SIDE_PX)
     light = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
     paper = np.median(small[light >= _upper(light)], axis=0)
     absorbed = 255 - np.minimum(small * (255 / np.maximum(paper, 1)), 255)
@@ -133,7 +133,7 @@ def _bytes(picture: NDArray[np.generic]) -> Bytes:
     return picture  # type: ignore[return-value]
 
 
-def _reduced(picture: Bytes, side_px: int = REDUCED_SIDE_PX) -> Bytes:
+def reduced(picture: Bytes, side_px: int = REDUCED_SIDE_PX) -> Bytes:
     """Shrink to a longest side with the area filter; smaller pictures stay."""
     height, width = picture.shape[:2]
     scale = side_px / max(height, width)

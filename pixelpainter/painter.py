@@ -18,6 +18,7 @@ from pixelpainter.colorize import Colorizer
 from pixelpainter.errors import InputError, OutputError
 from pixelpainter.file_painter import FilePainter, Named, Painted, writable_format
 from pixelpainter.imaging import Picture, open_picture
+from pixelpainter.line_layer import on_paper
 from pixelpainter.lines import is_colored
 from pixelpainter.pipeline import Room
 from pixelpainter.settings import Settings
@@ -124,6 +125,7 @@ class Painter(FilePainter):
             if self.colored == "skip":
                 return Painted((), "skipped", size)
             return Painted(self._copied(picture, data, format, layers), "copied", size)
+        picture = on_paper(picture)
         notes: list[str] = []
         try:
             if layers is not None:
