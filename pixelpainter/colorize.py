@@ -18,7 +18,7 @@ from pixelpainter.finish import Painting
 from pixelpainter.hints import Hint, draw_on_paper
 from pixelpainter.imaging import Picture, letterbox, picture_from_array, picture_from_image
 from pixelpainter.line_layer import on_paper
-from pixelpainter.lines import clean_drawing
+from pixelpainter.lines import Drawing, clean_drawing
 from pixelpainter.session import Session
 from pixelpainter.settings import Settings
 
@@ -177,10 +177,10 @@ class Colorizer:
         """Find the colors of a drawing."""
         if settings.clean:
             drawing = clean_drawing(picture.rgb)
-            ink, network = drawing.ink, drawing.network
         else:
-            ink = network = np.asarray(cv2.cvtColor(picture.rgb, cv2.COLOR_RGB2GRAY), np.uint8)
-        small, box = letterbox(network, self.card.size, PAPER)
+            gray = np.asarray(cv2.cvtColor(picture.rgb, cv2.COLOR_RGB2GRAY), np.uint8)
+            drawing = Drawing(gray, gray, picture.rgb)
+        small, box = letterbox(drawing.network, self.card.size, PAPER)
         dots = np.zeros((4, self.card.size, self.card.size), np.float32)
         if settings.hints or settings.strokes:
             # Imported here and below, as all that only some runs need: every millisecond of a small picture counts.
@@ -191,7 +191,7 @@ class Colorizer:
             if lost and on_note is not None:
                 count = len(settings.hints)
                 on_note(f"{lost} of {count} hints lie in lines, with no paper near them, and color nothing")
-        return Painting(ink, network, picture.alpha, self._steered(small, dots, settings), box)
+        return Painting(drawing, picture.alpha, self._steered(small, dots, settings), box)
 
     def _steered(self, small: NDArray[np.uint8], dots: NDArray[np.float32], settings: Settings) -> NDArray[np.float32]:
         """Ask the network, and make its answer what the user wants, see `steer`.

@@ -29,25 +29,30 @@ def on_paper(picture: Picture) -> Picture:
         return picture
     left, top, width, height = cv2.boundingRect(picture.alpha)
     drawn = np.s_[top : top + height, left : left + width]
-    rgb, alpha = reduced(picture.rgb[drawn]), reduced(picture.alpha[drawn])
+    rgb, alpha = _with_margin(reduced(picture.rgb[drawn]), 255), _with_margin(reduced(picture.alpha[drawn]), 0)
     if _paper(rgb, alpha) > _holes(alpha):
         return picture
-    ink = float(np.sum(255 - gray_of(rgb)) / max(np.sum(alpha), 1))
+    ink = int(np.sum(255 - gray_of(rgb))) / max(int(np.sum(alpha)), 1)
     lines = cv2.cvtColor(255 - picture.alpha, cv2.COLOR_GRAY2RGB) if ink < WHITE_INK else picture.rgb
     return dataclasses.replace(picture, rgb=np.asarray(lines, np.uint8), alpha=None)
 
 
+def _with_margin(array: Bytes, value: int) -> Bytes:
+    """Return a picture with one more pixel on each side."""
+    return np.asarray(cv2.copyMakeBorder(array, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=[value] * 3), np.uint8)
+
+
 def _paper(rgb: Bytes, alpha: Bytes) -> int:
     """Return how many pixels lie in opaque areas that are wider than a stroke and not black."""
-    opaque = cv2.copyMakeBorder((alpha > alpha.max() / 2).astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-    side = max(3, round(max(alpha.shape) * STROKE_SHARE))
-    wide = cv2.morphologyEx(opaque, cv2.MORPH_OPEN, np.ones((side, side), np.uint8))[1:-1, 1:-1] > 0
+    opaque = (alpha > float(alpha.max()) / 2).astype(np.uint8)
+    side = max(3, round(max(alpha.shape) * STROKE_SHARE) | 1)
+    wide = cv2.morphologyEx(opaque, cv2.MORPH_OPEN, np.ones((side, side), np.uint8)) > 0
     light = cv2.erode(rgb.max(axis=2), np.ones((3, 3), np.uint8)) >= DARKEST_PAPER  # without soft edges of black
     return int(np.count_nonzero(wide & light))
 
 
 def _holes(alpha: Bytes) -> int:
     """Return how many transparent pixels are enclosed."""
-    clear = cv2.copyMakeBorder((alpha < FAINT).astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=1)
+    clear = (alpha < FAINT).astype(np.uint8)
     _, areas = cv2.connectedComponents(clear, connectivity=4)
     return int(np.count_nonzero((clear > 0) & (areas != areas[0, 0])))
