@@ -208,11 +208,11 @@ class Colorizer:
         palette = self._palette_code(settings.palette)
         answer, plain = None, None
         if hinted and self.card.hints != "none":
-            from pixelpainter.follow import follow_share, palette_with_hints
+            from pixelpainter.follow import palette_with_hints
 
             own = palette if told or palette is None else palette_with_hints(palette, dots)
             answer = self._answer(small, dots, own)
-            plain = self._answer(small, np.zeros_like(dots), palette) if follow_share(dots) < 1 else None
+            plain = self._answer(small, np.zeros_like(dots), palette)
         if answer is None:
             answer = self._answer(small, dots, palette)
         exact = settings.palette if settings.exact or not told else ()

@@ -33,7 +33,8 @@ def steer(
         answer: (S, S, 3) float32 sRGB in [0, 1].
         drawing: (S, S) uint8, the drawing it was given, 0 ink to 255 paper.
         dots: (4, S, S) float32, the hints as ``hints.draw_hints`` gives them; they have the last word.
-        plain: (S, S, 3) float32, the answer without hints, if the network was told any: see ``follow.hold_back``.
+        plain: (S, S, 3) float32, the answer without hints, if the network was told any: see ``follow.hold_back``, and
+            ``obey``.
         even: how far patches inside a region are evened out, from 0 to 1; see ``flats.even_out``.
         placed: (S, S) the number of the color that each pixel is to have, and the colors; others stay.
         exact: if given, the only colors to use, see ``exact.use_palette``.
@@ -54,6 +55,8 @@ def steer(
         answer = hold_back(answer, plain, dots, labels, open_paper(drawing))
     if even:
         answer = even_out(answer, drawing, labels, even)
+        if plain is not None:
+            plain = even_out(plain, drawing, labels, even)
     if placed is not None:
         from pixelpainter.exact import move_parts  # here and elsewhere: what only some runs need
 
@@ -65,4 +68,4 @@ def steer(
     if saturation != 1:
         scale = np.array([1, saturation, saturation], np.float32)
         answer = np.asarray(srgb_from_lab(lab_from_srgb(answer) * scale), np.float32)
-    return obey(answer, drawing, dots, labels)
+    return obey(answer, drawing, dots, labels, plain)
