@@ -18,7 +18,7 @@ from pixelpainter.finish import Painting
 from pixelpainter.hints import Hint, draw_on_paper
 from pixelpainter.imaging import Picture, letterbox, picture_from_array, picture_from_image
 from pixelpainter.line_layer import on_paper
-from pixelpainter.lines import Drawing, clean_drawing
+from pixelpainter.lines import Drawing, clean_drawing, strengthen
 from pixelpainter.session import Session
 from pixelpainter.settings import Settings
 
@@ -181,6 +181,8 @@ class Colorizer:
             gray = np.asarray(cv2.cvtColor(picture.rgb, cv2.COLOR_RGB2GRAY), np.uint8)
             drawing = Drawing(gray, gray, picture.rgb)
         small, box = letterbox(drawing.network, self.card.size, PAPER)
+        if settings.clean:
+            small = strengthen(small)  # thin lines of a large drawing are faint now
         dots = np.zeros((4, self.card.size, self.card.size), np.float32)
         if settings.hints or settings.strokes:
             # Imported here and below, as all that only some runs need: every millisecond of a small picture counts.

@@ -77,10 +77,15 @@ def clean_drawing(rgb: Bytes) -> Drawing:
     if paper is not None:
         rgb, small = _levelled(rgb, small, *paper), _levelled(small, small, *paper)
     ink = gray_of(rgb)
-    gain = _stroke_gain(ink)
-    network = ink if gain == 1 else _bytes(cv2.bitwise_not(cv2.convertScaleAbs(cv2.bitwise_not(ink), alpha=gain)))
+    network = strengthen(ink)
     lines = rgb if not inverted and _has_colored_lines(small) else ink  # the negative of a color is another one
-    return Drawing(ink, network, lines, inverted, paper is not None, gain > 1)
+    return Drawing(ink, network, lines, inverted, paper is not None, network is not ink)
+
+
+def strengthen(ink: Bytes) -> Bytes:
+    """Return ink (H, W) uint8 with faint strokes as dark as a pen's, for the network; the same array if they are."""
+    gain = _stroke_gain(ink)
+    return ink if gain == 1 else _bytes(cv2.bitwise_not(cv2.convertScaleAbs(cv2.bitwise_not(ink), alpha=gain)))
 
 
 def multiply_lines(color: Bytes, lines: Bytes, alpha: Bytes | None = None) -> Bytes:
