@@ -193,7 +193,8 @@ class Colorizer:
             if lost and on_note is not None:
                 count = len(settings.hints)
                 on_note(f"{lost} of {count} hints lie in lines, with no paper near them, and color nothing")
-        return Painting(drawing, picture.alpha, self._steered(small, dots, settings), box)
+        color = self._steered(small, dots, settings)
+        return Painting(drawing, picture.alpha, color, box, dots, self._exact(settings))
 
     def _steered(self, small: NDArray[np.uint8], dots: NDArray[np.float32], settings: Settings) -> NDArray[np.float32]:
         """Ask the network, and make its answer what the user wants, see `steer`.
@@ -217,7 +218,7 @@ class Colorizer:
             plain = self._answer(small, np.zeros_like(dots), palette)
         if answer is None:
             answer = self._answer(small, dots, palette)
-        exact = settings.palette if settings.exact or not told else ()
+        exact = self._exact(settings)
         placed = None if settings.reference is None else self._placed(small, settings.reference, palette)
         if not (settings.even or placed or exact or settings.saturation != 1 or hinted):
             return answer
@@ -265,6 +266,10 @@ class Colorizer:
         if palette is not None:
             inputs["palette"] = palette[None]
         return np.ascontiguousarray((self._session.run(inputs).transpose(1, 2, 0) + 1) / 2).clip(0, 1)
+
+    def _exact(self, settings: Settings) -> Sequence[Swatch]:
+        """Return the only colors to use, if there are such: a model that reads no palette is made to use one."""
+        return settings.palette if settings.exact or not self.card.palette else ()
 
     def _palette_code(self, palette: Sequence[Swatch]) -> NDArray[np.float32] | None:
         """Return (card.palette, 4) float32: the user's palette, else the model's own, else zeros; None if not read."""

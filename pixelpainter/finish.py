@@ -13,10 +13,15 @@ from pixelpainter.imaging import Letterbox
 from pixelpainter.lines import Drawing, multiply_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pixelpainter.layers.stack import Layer
+    from pixelpainter.palette import Swatch
     from pixelpainter.settings import Settings
 
 Bytes = NDArray[np.uint8]
+
+MOST_NAMED = 64  # colors of hints: more are a painting, and name none
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,12 +33,16 @@ class Painting:
         alpha: (H, W) uint8, that of the user's picture; None = opaque.
         color: (S, S, 3) float32, sRGB in [0, 1]: the steered answer of the network.
         box: where the drawing lies in it.
+        dots: (4, S, S) float32, the hints as ``hints.draw_hints`` gives them; None = no hints.
+        exact: the only colors that it has, apart from hints, white and black; none = it may have any.
     """
 
     drawing: Drawing
     alpha: Bytes | None
     color: NDArray[np.float32]
     box: Letterbox
+    dots: NDArray[np.float32] | None = None
+    exact: Sequence[Swatch] = ()
 
     def picture(self, settings: Settings) -> Bytes:
         """Return (H, W, 3) uint8, sRGB: with one color per region and with lines, as the settings say."""
@@ -67,4 +76,17 @@ class Painting:
     def _flats(self, layer: Bytes, settings: Settings) -> Bytes:
         from pixelpainter.fills import fill_regions  # costs a single picture some milliseconds
 
-        return fill_regions(self.drawing.network, layer, settings.gap)
+        named = self._named() if settings.saturation == 1 else None
+        return fill_regions(self.drawing.network, layer, settings.gap, named, only_named=bool(self.exact))
+
+    def _named(self) -> Bytes | None:
+        """Return (K, 3) uint8, sRGB: the colors that the user named; None if there are none, or too many."""
+        colors = [swatch.color for swatch in self.exact]
+        if colors:
+            colors += [(255, 255, 255), (0, 0, 0)]
+        if self.dots is not None and self.dots[3].any():
+            from pixelpainter.follow import hint_colors
+
+            colors += [tuple(color) for color in np.rint(hint_colors(self.dots) * 255).astype(int).tolist()]
+        different = sorted(set(colors))
+        return np.array(different, np.uint8) if 0 < len(different) <= MOST_NAMED else None

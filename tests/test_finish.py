@@ -1,10 +1,14 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
 from pixelpainter.finish import Painting
+from pixelpainter.hints import Hint, draw_hints
 from pixelpainter.imaging import Letterbox
 from pixelpainter.layers import composite
 from pixelpainter.lines import Drawing
+from pixelpainter.palette import Swatch
 from pixelpainter.settings import Settings
 
 SIDE = 96
@@ -64,6 +68,21 @@ def test_flat_is_one_color_per_region():
     lined = one.picture(Settings(flat=True))
     np.testing.assert_array_equal(lined[one.drawing.ink == 255], flat[one.drawing.ink == 255])
     assert not lined[one.drawing.ink == 0].any()
+
+
+def test_flats_have_the_colors_of_hints_and_palettes():
+    hint, blue, unused = (228, 130, 104), (70, 100, 210), (20, 200, 40)
+    dots = draw_hints([Hint(20, 20, hint)], (SIDE, SIDE), BOX)
+    found = flat_colors(dataclasses.replace(painting(), dots=dots))
+    assert hint in found and blue not in found and len(found) == 3
+    exact = dataclasses.replace(painting(), dots=dots, exact=[Swatch(blue, 0.5), Swatch(unused, 0.5)])
+    assert flat_colors(exact) == {hint, blue, (255, 255, 255)}
+    assert flat_colors(exact, saturation=0.9) == flat_colors(painting())
+
+
+def flat_colors(one, **settings):
+    flat = one.picture(Settings(flat=True, lines="none", **settings))
+    return {tuple(color) for color in np.unique(flat.reshape(-1, 3), axis=0).tolist()}
 
 
 def test_the_gap_decides_what_a_region_is():
