@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelpainter.color import lab_from_srgb, srgb_from_lab
-from pixelpainter.flats import even_out, network_regions
-from pixelpainter.obey import obey, open_paper
+from pixelpainter.flats import even_out, network_regions, whiten_pages
+from pixelpainter.obey import find_pages, obey, open_paper
 from pixelpainter.palette import Swatch
 
 Floats = NDArray[np.float32]
@@ -55,6 +55,7 @@ def steer(
         answer = hold_back(answer, plain, dots, labels, open_paper(drawing))
     if even:
         answer = even_out(answer, drawing, labels, even)
+        answer = whiten_pages(answer, drawing, labels, find_pages(answer, labels), even)
         if plain is not None:
             plain = even_out(plain, drawing, labels, even)
     if placed is not None:
