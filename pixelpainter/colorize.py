@@ -17,7 +17,8 @@ from pixelpainter.devices import Device
 from pixelpainter.finish import Painting
 from pixelpainter.hints import Hint, draw_on_paper
 from pixelpainter.imaging import Picture, letterbox, picture_from_array, picture_from_image
-from pixelpainter.lines import clean_drawing
+from pixelpainter.line_layer import on_paper
+from pixelpainter.lines import Drawing, clean_drawing, strengthen
 from pixelpainter.session import Session
 from pixelpainter.settings import Settings
 
@@ -123,8 +124,8 @@ class Colorizer:
             clean: make white-on-black drawings and gray paper black on white first.
 
         Returns:
-            The colored picture, RGB, or RGBA if the drawing has transparency; as large as the drawing
-            (turned upright, if it says how).
+            The colored picture, RGB, or RGBA if the drawing has transparency other than between its lines, see
+            ``line_layer.on_paper``; as large as the drawing (turned upright, if it says how).
 
         Raises:
             InputError: the picture or a hint cannot be used.
@@ -149,6 +150,7 @@ class Colorizer:
             picture = picture_from_image(picture)
         elif not isinstance(picture, Picture):
             picture = picture_from_array(picture)
+        picture = on_paper(picture)
         result = Image.fromarray(self.colorize_picture(picture, settings))
         if picture.alpha is not None:
             result.putalpha(Image.fromarray(picture.alpha))
@@ -178,7 +180,7 @@ class Colorizer:
             (H, W, 3) uint8 sRGB: not steered, with the network's own lines, scaled to the size of the drawing.
         """
         painting = self._painting(picture, settings, None, steered=False)
-        return compose(painting.ink, painting.color, painting.box, lines="model")
+        return compose(painting.drawing.ink, painting.color, painting.box, lines="model")
 
     def _painting(
         self, picture: Picture, settings: Settings, on_note: Callable[[str], None] | None, *, steered: bool = True
@@ -186,10 +188,12 @@ class Colorizer:
         """Find the colors of a drawing."""
         if settings.clean:
             drawing = clean_drawing(picture.rgb)
-            ink, network = drawing.ink, drawing.network
         else:
-            ink = network = np.asarray(cv2.cvtColor(picture.rgb, cv2.COLOR_RGB2GRAY), np.uint8)
-        small, box = letterbox(network, self.card.size, PAPER)
+            gray = np.asarray(cv2.cvtColor(picture.rgb, cv2.COLOR_RGB2GRAY), np.uint8)
+            drawing = Drawing(gray, gray, picture.rgb)
+        small, box = letterbox(drawing.network, self.card.size, PAPER)
+        if settings.clean:
+            small = strengthen(small)  # thin lines of a large drawing are faint now
         dots = np.zeros((4, self.card.size, self.card.size), np.float32)
         if settings.hints or settings.strokes:
             # Imported here and below, as all that only some runs need: every millisecond of a small picture counts.
@@ -201,7 +205,7 @@ class Colorizer:
                 count = len(settings.hints)
                 on_note(f"{lost} of {count} hints lie in lines, with no paper near them, and color nothing")
         color = self._steered(small, dots, settings) if steered else self._asked(small, dots, settings)[0]
-        return Painting(ink, network, picture.alpha, color, box)
+        return Painting(drawing, picture.alpha, color, box, dots, self._exact(settings))
 
     def _steered(self, small: NDArray[np.uint8], dots: NDArray[np.float32], settings: Settings) -> NDArray[np.float32]:
         """Ask the network, and make its answer what the user wants, see `steer`.
@@ -216,8 +220,7 @@ class Colorizer:
         """
         answer, plain = self._asked(small, dots, settings)
         palette, hinted = self._palette_code(settings.palette), bool(dots[3].any())
-        told = bool(settings.palette and self.card.palette)
-        exact = settings.palette if settings.exact or not told else ()
+        exact = self._exact(settings)
         placed = None if settings.reference is None else self._placed(small, settings.reference, palette)
         if not (settings.even or placed or exact or settings.saturation != 1 or hinted):
             return answer
@@ -237,15 +240,14 @@ class Colorizer:
     def _asked(
         self, small: NDArray[np.uint8], dots: NDArray[np.float32], settings: Settings
     ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """Return the network's answer, and the one without hints where few are given; see `_steered`."""
+        """Return the network's answer, and the one without hints where it has some; see `_steered`."""
         palette = self._palette_code(settings.palette)
         if self.card.hints == "none" or not dots[3].any():
             return self._answer(small, dots, palette), None
-        from pixelpainter.follow import follow_share, palette_with_hints
+        from pixelpainter.follow import palette_with_hints
 
         own = palette if settings.palette or palette is None else palette_with_hints(palette, dots)
-        plain = self._answer(small, np.zeros_like(dots), palette) if follow_share(dots) < 1 else None
-        return self._answer(small, dots, own), plain
+        return self._answer(small, dots, own), self._answer(small, np.zeros_like(dots), palette)
 
     def _placed(
         self, small: NDArray[np.uint8], reference: Reference, palette: NDArray[np.float32] | None
@@ -278,6 +280,10 @@ class Colorizer:
         if palette is not None:
             inputs["palette"] = palette[None]
         return np.ascontiguousarray((self._session.run(inputs).transpose(1, 2, 0) + 1) / 2).clip(0, 1)
+
+    def _exact(self, settings: Settings) -> Sequence[Swatch]:
+        """Return the only colors to use, if there are such: a model that reads no palette is made to use one."""
+        return settings.palette if settings.exact or not self.card.palette else ()
 
     def _palette_code(self, palette: Sequence[Swatch]) -> NDArray[np.float32] | None:
         """Return (card.palette, 4) float32: the user's palette, else the model's own, else zeros; None if not read."""

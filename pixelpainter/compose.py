@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pixelpainter.lines import multiply_lines
 from pixelpainter.pieces import Bytes, Floats, Indices, Links, Pieces, cut, find_links
 from pixelpainter.unmix import solve_colors
 
@@ -67,11 +68,7 @@ def compose(ink: Bytes, color: Floats, box: LetterboxLike, *, lines: LineMode = 
         answer = _to_bytes(_cropped(color, box))
         return _resized(answer, ink.shape[1], ink.shape[0], cv2.INTER_CUBIC)
     layer = color_layer(ink, color, box)
-    if lines == "original":
-        for top in range(0, len(ink), 256):  # in strips: no second picture in memory
-            strip = layer[top : top + 256]
-            cv2.multiply(strip, cv2.cvtColor(ink[top : top + 256], cv2.COLOR_GRAY2RGB), dst=strip, scale=1 / 255)
-    return layer
+    return multiply_lines(layer, ink) if lines == "original" else layer
 
 
 def color_layer(ink: Bytes, color: Floats, box: LetterboxLike) -> Bytes:

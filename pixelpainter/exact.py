@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from pixelpainter.color import lab_from_srgb, srgb_from_lab
 from pixelpainter.figure import figure_mask
+from pixelpainter.flats import SMALLEST_PART, own_patches
 from pixelpainter.obey import find_pages, open_paper
 from pixelpainter.palette import Swatch
 
@@ -110,7 +111,23 @@ def _parts(
     first = np.bincount((cells * len(costs) + local.argmin(axis=0)).ravel(), votes.ravel(), len(sizes) * len(costs))
     agree = first.reshape(len(sizes), -1).max(axis=1) > AGREE * sizes
     together[agree & (sizes < LARGEST_CELL * paper.size)] = MOST_TOGETHER
-    return np.asarray(np.argmin(local + (together * whole.astype(np.float32))[:, cells], axis=0))
+    part = np.asarray(np.argmin(local + (together * whole.astype(np.float32))[:, cells], axis=0))
+    return _one_color_each(part, cells, paper, len(wanted))
+
+
+def _one_color_each(
+    part: NDArray[np.intp], cells: NDArray[np.int32], paper: NDArray[np.bool_], colors: int
+) -> NDArray[np.intp]:
+    """Give the parts (S, S) of a cell the color of the palette that most of it has.
+
+    White and black stay, and so do patches that lines enclose but for a hole, and cells that are hardly closed.
+    """
+    kinds = int(part.max()) + 1
+    counts = np.bincount((cells * kinds + part)[paper], minlength=(int(cells.max()) + 1) * kinds).reshape(-1, kinds)
+    main = counts.argmax(axis=1)
+    closed = (main < colors) & (counts.sum(axis=1) < LARGEST_CELL * paper.size)
+    patch, own = own_patches(cells, part != main[cells], paper, SMALLEST_PART)
+    return np.where(closed[cells] & (part < colors) & ~own[patch], main[cells], part)
 
 
 def _distance(lab: Floats, color: Sequence[float] | Floats) -> Floats:

@@ -29,10 +29,13 @@ SMALLEST_SHARE = 2e-4  # of the picture: smaller patches of another color are no
 ROUNDS = 2  # a region that three colors share needs two
 ALIKE = 3.0  # CIEDE2000: hardly seen side by side, with a line between
 STRIP_ALIKE, STRIP_SHARE = 6.0, 1e-3  # the same for regions smaller than this share of the picture: strips, crumbs
+NAMED = 5.0  # CIEDE2000: a color this near to one that the user named is that one
 DRIFT = 2.0  # times as far, in CIE Lab, may the colors of two groups be that grew by joining others
 
 
-def fill_regions(drawing: Bytes, color: Bytes, gap: int | None = None) -> Bytes:
+def fill_regions(
+    drawing: Bytes, color: Bytes, gap: int | None = None, named: Bytes | None = None, *, only_named: bool = False
+) -> Bytes:
     """Return a picture with one color per region of a drawing.
 
     Args:
@@ -40,6 +43,8 @@ def fill_regions(drawing: Bytes, color: Bytes, gap: int | None = None) -> Bytes:
         color: (H, W, 3) uint8, sRGB: the colored picture without its lines.
         gap: pixels; lines with holes up to this wide are closed. None = 8 in a picture of 2048, as many less in a
             smaller one, at least 2.
+        named: (K, 3) uint8, sRGB: colors that the user named. A region of nearly such a color has exactly that one.
+        only_named: there are no other colors: all regions have the nearest of them.
 
     Returns:
         (H, W, 3) uint8, sRGB, also under the lines.
@@ -52,11 +57,12 @@ def fill_regions(drawing: Bytes, color: Bytes, gap: int | None = None) -> Bytes:
     height, width = drawing.shape
     gap = usual_gap(width, height) if gap is None else gap
     scale = math.sqrt(MOST_PIXELS / drawing.size)
+    reach = math.inf if only_named else NAMED
     if scale >= 1:
-        return _filled(drawing, color, gap)
+        return _filled(drawing, color, gap, named, reach)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     small, painted = (cv2.resize(one, size, interpolation=cv2.INTER_AREA) for one in (drawing, color))
-    filled = _filled(np.asarray(small, np.uint8), np.asarray(painted, np.uint8), math.ceil(gap * scale))
+    filled = _filled(np.asarray(small, np.uint8), np.asarray(painted, np.uint8), math.ceil(gap * scale), named, reach)
     return np.asarray(cv2.resize(filled, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
 
 
@@ -65,7 +71,7 @@ def usual_gap(width: int, height: int) -> int:
     return max(SMALLEST_GAP, round(GAP_SHARE * max(width, height)))
 
 
-def _filled(drawing: Bytes, color: Bytes, gap: int) -> Bytes:
+def _filled(drawing: Bytes, color: Bytes, gap: int, named: Bytes | None, reach: float) -> Bytes:
     labels, _ = find_regions(drawing, gap=gap)
     paper = find_paper(drawing, gap) > 0
     table = region_colors(labels, color)
@@ -74,7 +80,8 @@ def _filled(drawing: Bytes, color: Bytes, gap: int) -> Bytes:
         if parted is None:
             break
         labels, table = parted, region_colors(parted, color)
-    return np.asarray(_merged(labels, table)[labels], np.uint8)
+    table = _merged(labels, table)
+    return np.asarray((table if named is None else _as_named(table, named, reach))[labels], np.uint8)
 
 
 def _parted(labels: Numbers, color: Bytes, table: Bytes, paper: NDArray[np.bool_]) -> Numbers | None:
@@ -146,3 +153,13 @@ def _merged(labels: Numbers, table: Bytes) -> Bytes:
     roots = np.array([root(region) for region in range(len(table))])
     merged: Bytes = np.rint(np.array(colors)[roots]).astype(np.uint8)
     return merged
+
+
+def _as_named(table: Bytes, named: Bytes, reach: float) -> Bytes:
+    """Return colors (N, 3) with the nearest of the named ones (K, 3) instead of those that are within a CIEDE2000."""
+    colors, place = np.unique(table, axis=0, return_inverse=True)
+    lab = lab_from_bytes(colors)
+    away = np.stack([ciede2000(lab, lab_from_bytes(one[None])) for one in named])
+    near = away.min(axis=0) <= reach
+    colors[near] = named[away.argmin(axis=0)[near]]
+    return np.asarray(colors[place.ravel()], np.uint8)

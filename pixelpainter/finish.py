@@ -5,20 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelpainter.compose import compose
+from pixelpainter.compose import color_layer, compose
 from pixelpainter.imaging import Letterbox
+from pixelpainter.lines import Drawing, multiply_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pixelpainter.layers.stack import Layer
+    from pixelpainter.palette import Swatch
     from pixelpainter.settings import Settings
 
 Bytes = NDArray[np.uint8]
 
-_STRIP = 256  # rows at once: no second picture in memory
+MOST_NAMED = 64  # colors of hints: more are a painting, and name none
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,27 +29,29 @@ class Painting:
     """A drawing with its colors.
 
     Attributes:
-        ink: (H, W) uint8, 0 line to 255 paper: what is multiplied over the color.
-        drawing: (H, W) uint8, the same with faint pencil darker.
+        drawing: the drawing, cleaned or as it is.
         alpha: (H, W) uint8, that of the user's picture; None = opaque.
         color: (S, S, 3) float32, sRGB in [0, 1]: the steered answer of the network.
         box: where the drawing lies in it.
+        dots: (4, S, S) float32, the hints as ``hints.draw_hints`` gives them; None = no hints.
+        exact: the only colors that it has, apart from hints, white and black; none = it may have any.
     """
 
-    ink: Bytes
-    drawing: Bytes
+    drawing: Drawing
     alpha: Bytes | None
     color: NDArray[np.float32]
     box: Letterbox
+    dots: NDArray[np.float32] | None = None
+    exact: Sequence[Swatch] = ()
 
     def picture(self, settings: Settings) -> Bytes:
         """Return (H, W, 3) uint8, sRGB: with one color per region and with lines, as the settings say."""
-        if not settings.flat and (self.alpha is None or settings.lines != "original"):
-            return compose(self.ink, self.color, self.box, lines=settings.lines)
-        layer = compose(self.ink, self.color, self.box, lines="none")
+        if settings.lines == "model" and not settings.flat:
+            return compose(self.drawing.ink, self.color, self.box, lines="model")
+        layer = color_layer(self.drawing.ink, self.color, self.box)
         if settings.flat:
             layer = self._flats(layer, settings)
-        return layer if settings.lines == "none" else _with_lines(layer, self.ink, self.alpha)
+        return layer if settings.lines == "none" else multiply_lines(layer, self.drawing.lines, self.alpha)
 
     def layers(self, settings: Settings) -> tuple[Layer, ...]:
         """Return what `picture` gives as flats, shading, light and lines; with lines "none", those are empty.
@@ -58,37 +63,30 @@ class Painting:
 
         if settings.lines == "model":
             raise ValueError("layers hold the drawing's own lines or none, not those of the network's picture")
-        color = compose(self.ink, self.color, self.box, lines="none")
+        ink = self.drawing.ink
+        color = color_layer(ink, self.color, self.box)
         flats = self._flats(color, settings)
         if settings.flat:
             color = flats
         if settings.lines == "none":
-            return build_layers(color, np.full_like(self.ink, 255), flats, self.alpha)
-        return build_layers(_with_lines(color.copy(), self.ink, self.alpha), self.ink, flats, self.alpha, color=color)
+            return build_layers(color, np.full_like(ink, 255), flats, self.alpha)
+        picture = multiply_lines(color.copy(), self.drawing.lines, self.alpha)
+        return build_layers(picture, ink, flats, self.alpha, color=color)
 
     def _flats(self, layer: Bytes, settings: Settings) -> Bytes:
         from pixelpainter.fills import fill_regions  # costs a single picture some milliseconds
 
-        return fill_regions(self.drawing, layer, settings.gap)
+        named = self._named() if settings.saturation == 1 else None
+        return fill_regions(self.drawing.network, layer, settings.gap, named, only_named=bool(self.exact))
 
+    def _named(self) -> Bytes | None:
+        """Return (K, 3) uint8, sRGB: the colors that the user named; None if there are none, or too many."""
+        colors = [swatch.color for swatch in self.exact]
+        if colors:
+            colors += [(255, 255, 255), (0, 0, 0)]
+        if self.dots is not None and self.dots[3].any():
+            from pixelpainter.follow import hint_colors
 
-def _with_lines(layer: Bytes, ink: Bytes, alpha: Bytes | None) -> Bytes:
-    """Multiply lines over color.
-
-    In a picture that gets its transparency back, ``ink`` was flattened on white: half transparent black is gray in it,
-    and would become half transparent gray.
-
-    Args:
-        layer: (H, W, 3) uint8, the color; it is overwritten.
-        ink: (H, W) uint8, flattened.
-        alpha: (H, W) uint8; None = opaque.
-    """
-    for top in range(0, len(ink), _STRIP):
-        rows = slice(top, top + _STRIP)
-        lines = ink[rows]
-        if alpha is not None:
-            opacity = np.maximum(alpha[rows], 1)
-            lines = np.asarray(cv2.bitwise_not(cv2.divide(cv2.bitwise_not(lines), opacity, scale=255)), np.uint8)
-        strip = layer[rows]
-        cv2.multiply(strip, cv2.cvtColor(lines, cv2.COLOR_GRAY2RGB), dst=strip, scale=1 / 255)
-    return layer
+            colors += [tuple(color) for color in np.rint(hint_colors(self.dots) * 255).astype(int).tolist()]
+        different = sorted(set(colors))
+        return np.array(different, np.uint8) if 0 < len(different) <= MOST_NAMED else None

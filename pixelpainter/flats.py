@@ -35,6 +35,7 @@ PAPER_COST, PAPER_WHITE = 1.0, 0.96  # ... unless the main color is paper, which
 CONTACT = 1.2  # times the root of its area: a patch that borders on its region for longer is no part of its own
 SMALLEST_PART = 12  # pixels
 LIGHT_SHARE = 0.3  # of a difference in brightness is evened out, so that shading stays; all of it in a patch
+CLEAN, STAIN, CLEAR_COLOR = 0.03, 0.13, 0.25  # of the sRGB range: how far from white a page, a stain, a color may be
 FRINGE_PX = 1.0  # sigma of the blur that lines have in the network's answer
 BRIGHTEST = 1.15  # times the main color, without losing saturation
 
@@ -121,6 +122,31 @@ def even_out(answer: Floats, drawing: Bytes, labels: Numbers, amount: float) -> 
     np.clip(changed, 0, 1, out=changed)
     changed[paper == 0] = answer[paper == 0]
     return np.asarray(changed, np.float32)
+
+
+def whiten_pages(answer: Floats, drawing: Bytes, labels: Numbers, pages: Indices, amount: float) -> Floats:
+    """Return a network's answer without pale stains on white pages around the figure.
+
+    What lines enclose but for a hole is no stain, nor is a color that is clearly one: an open outline may end there.
+
+    Args:
+        answer: (S, S, 3) float32 sRGB in [0, 1].
+        drawing: (S, S) uint8, 0 ink to 255 paper.
+        labels: (S, S) int32, its regions, see ``network_regions``.
+        pages: which of them are page, see ``obey.find_pages``.
+        amount: from 0, nothing changes, to 1.
+
+    Returns:
+        (S, S, 3) float32 sRGB in [0, 1].
+    """
+    if not len(pages):
+        return answer
+    paper = find_paper(drawing, contrast=FAINT) > 0
+    page = np.isin(labels, pages) & paper
+    tint = 1 - answer.min(axis=2)
+    patch, own = own_patches(labels, page & (tint > CLEAN), paper, SMALLEST_PART)
+    share = np.clip((CLEAR_COLOR - tint) / (CLEAR_COLOR - STAIN), 0, amount) * (page & ~own[patch])
+    return np.asarray(answer + (1 - answer) * share[..., None], np.float32)
 
 
 def _evened(answer: Floats, labels: Numbers, votes: Floats, light: Floats) -> tuple[Floats, Floats]:

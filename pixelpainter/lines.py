@@ -28,6 +28,9 @@ NEUTRAL = 10  # levels that a channel may differ from the gray: noise and JPEG; 
 FAINT = 150  # strokes less dark than this (0 paper to 255) are strengthened for the network ...
 STRONG = 210  # ... to this
 MOST_GAIN = 4.0
+LINE_BLUR = 2.0  # pixels of the reduced copy, in which ...
+LINE_STRENGTH, LINE_TINT = 20, 0.2  # ... so much ink is a line; difference between channels as a share of it ...
+COLORED_LINES = 0.02  # ... in so much of the ink: lines have colors
 PAINT_SIDE_PX = 512  # longest side of the copy on which painted areas are found
 COLORED_CHROMA = 18  # difference between the channels, paper divided out
 COLORED_SHARE = 0.014  # of the picture's area, without lines: less is no painted picture
@@ -40,8 +43,9 @@ class Drawing:
     """A cleaned drawing.
 
     Attributes:
-        ink: (H, W) uint8, 255 paper to 0 full ink: what the result multiplies over color.
+        ink: (H, W) uint8, 255 paper to 0 full ink.
         network: (H, W) uint8, the same for the network: faint pencil is darker.
+        lines: what the result multiplies over color: the ink, or (H, W, 3) uint8 sRGB if lines are colored.
         inverted: white lines on black were turned to black on white.
         levelled: gray or unevenly lit paper was made white.
         strengthened: ``network`` is darker than ``ink``.
@@ -49,6 +53,7 @@ class Drawing:
 
     ink: Bytes
     network: Bytes
+    lines: Bytes
     inverted: bool = False
     levelled: bool = False
     strengthened: bool = False
@@ -64,17 +69,44 @@ def clean_drawing(rgb: Bytes) -> Drawing:
         ValueError: the array has the wrong shape or type.
     """
     _check(rgb)
-    small = _reduced(rgb)
+    small = reduced(rgb)
     inverted = _is_white_on_black(_bytes(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)))
     if inverted:
         rgb, small = _bytes(cv2.bitwise_not(rgb)), _bytes(cv2.bitwise_not(small))
     paper = _find_paper(small)
     if paper is not None:
-        rgb = _levelled(rgb, small, *paper)
+        rgb, small = _levelled(rgb, small, *paper), _levelled(small, small, *paper)
     ink = gray_of(rgb)
+    network = strengthen(ink)
+    lines = rgb if not inverted and _has_colored_lines(small) else ink  # the negative of a color is another one
+    return Drawing(ink, network, lines, inverted, paper is not None, network is not ink)
+
+
+def strengthen(ink: Bytes) -> Bytes:
+    """Return ink (H, W) uint8 with faint strokes as dark as a pen's, for the network; the same array if they are."""
     gain = _stroke_gain(ink)
-    network = ink if gain == 1 else _bytes(cv2.bitwise_not(cv2.convertScaleAbs(cv2.bitwise_not(ink), alpha=gain)))
-    return Drawing(ink, network, inverted, paper is not None, gain > 1)
+    return ink if gain == 1 else _bytes(cv2.bitwise_not(cv2.convertScaleAbs(cv2.bitwise_not(ink), alpha=gain)))
+
+
+def multiply_lines(color: Bytes, lines: Bytes, alpha: Bytes | None = None) -> Bytes:
+    """Multiply lines over color.
+
+    In a picture that gets its transparency back, lines were flattened on white: half transparent black is gray in
+    them, and would become half transparent gray.
+
+    Args:
+        color: (H, W, 3) uint8, sRGB; it is overwritten.
+        lines: (H, W) or (H, W, 3) uint8, flattened.
+        alpha: (H, W) uint8; None = opaque.
+    """
+    for top in range(0, len(color), 256):  # in strips: no second picture in memory
+        rows = slice(top, top + 256)
+        strip = lines[rows] if lines.ndim == 3 else cv2.cvtColor(lines[rows], cv2.COLOR_GRAY2RGB)
+        if alpha is not None:
+            opacity = cv2.cvtColor(np.maximum(alpha[rows], 1), cv2.COLOR_GRAY2RGB)
+            strip = cv2.bitwise_not(cv2.divide(cv2.bitwise_not(strip), opacity, scale=255))
+        cv2.multiply(color[rows], strip, dst=color[rows], scale=1 / 255)
+    return color
 
 
 def gray_of(rgb: Bytes) -> Bytes:
@@ -107,7 +139,7 @@ def is_colored(rgb: Bytes) -> bool:
     red, green, blue = cv2.split(rgb)
     if np.array_equal(red, green) and np.array_equal(green, blue):  # most line art; it saves 35 ms at 1024x1024
         return False
-    small = _reduced(rgb, PAINT_SIDE_PX)
+    small = reduced(rgb, PAINT_SIDE_PX)
     light = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
     paper = np.median(small[light >= _upper(light)], axis=0)
     absorbed = 255 - np.minimum(small * (255 / np.maximum(paper, 1)), 255)
@@ -133,7 +165,7 @@ def _bytes(picture: NDArray[np.generic]) -> Bytes:
     return picture  # type: ignore[return-value]
 
 
-def _reduced(picture: Bytes, side_px: int = REDUCED_SIDE_PX) -> Bytes:
+def reduced(picture: Bytes, side_px: int = REDUCED_SIDE_PX) -> Bytes:
     """Shrink to a longest side with the area filter; smaller pictures stay."""
     height, width = picture.shape[:2]
     scale = side_px / max(height, width)
@@ -141,6 +173,15 @@ def _reduced(picture: Bytes, side_px: int = REDUCED_SIDE_PX) -> Bytes:
         return picture
     size = max(1, round(width * scale)), max(1, round(height * scale))
     return _bytes(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
+
+
+def _has_colored_lines(small: Bytes) -> bool:
+    """Decide on a reduced (h, w, 3) cleaned picture; the colored seams that black lines have in scans cancel out."""
+    absorbed = cv2.GaussianBlur(cv2.bitwise_not(small), (0, 0), LINE_BLUR)
+    strength = absorbed.max(axis=2)
+    inked = strength >= LINE_STRENGTH
+    colored = inked & (np.ptp(absorbed, axis=2) > LINE_TINT * strength)
+    return bool(np.count_nonzero(colored) > COLORED_LINES * np.count_nonzero(inked))
 
 
 def _is_white_on_black(gray: Bytes) -> bool:

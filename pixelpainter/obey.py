@@ -3,6 +3,9 @@
 A network follows a hint roughly: the hue is right, the shade is its own. What is missing is added to the region of the
 drawing that the hint stands in, as far as the answer has a like color there. Shading inside the region stays, for the
 same difference is added everywhere. A stroke through several regions counts in each.
+
+A network also follows a hint near it only: black in blond hair makes a dark cloud. What has one color without the hint
+is one thing, and where the network has not gone all the way from that color to the one at the hint, the rest is added.
 """
 
 from __future__ import annotations
@@ -34,7 +37,11 @@ def open_paper(drawing: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 
 def obey(
-    answer: NDArray[np.float32], drawing: NDArray[np.uint8], dots: NDArray[np.float32], labels: NDArray[np.int32]
+    answer: NDArray[np.float32],
+    drawing: NDArray[np.uint8],
+    dots: NDArray[np.float32],
+    labels: NDArray[np.int32],
+    plain: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
     """Return the answer with the color around each hint shifted to what the hint says.
 
@@ -43,6 +50,7 @@ def obey(
         drawing: (S, S) uint8, the drawing it was given, 0 ink to 255 paper.
         dots: (4, S, S) float32, the hints as ``hints.draw_hints`` gives them.
         labels: (S, S) int32, the regions of the drawing, see ``flats.network_regions``.
+        plain: (S, S, 3) float32 sRGB in [0, 1], the answer without hints; None if the network was not told them.
 
     Returns:
         (S, S, 3) float32 sRGB in [0, 1]. Where several hints stand in one region, each counts by its nearness.
@@ -51,14 +59,19 @@ def obey(
         return answer
     paper = open_paper(drawing)
     pages = find_pages(answer, labels)
-    levels = np.rint(cv2.GaussianBlur(answer, (0, 0), 0.7) * 255).astype(np.uint8)
+    levels = _levels(answer)
+    before = None if plain is None else _levels(plain)
     changed = answer.copy()
     for number, wishes in _wishes(answer, dots, paper, labels, pages).items():
         inside = labels == number
         rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
         part = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
-        shift = _nearest_shift if len(wishes) > MANY else _blended_shift
-        changed[part] += shift(wishes, levels[part], part) * inside[part][..., None]
+        if len(wishes) > MANY:
+            shift = _nearest_shift(wishes, levels[part], part)
+        else:
+            unhinted = None if before is None else (before[part], inside[part] & paper[part])
+            shift = _blended_shift(wishes, levels[part], part, unhinted)
+        changed[part] += shift * inside[part][..., None]
     return np.asarray(np.clip(changed, 0, 1), np.float32)
 
 
@@ -126,20 +139,54 @@ def _within(distance: NDArray[np.floating[Any]], reach: NDArray[np.floating[Any]
     return np.asarray(np.clip(2 - distance / np.maximum(reach, 1e-6), 0, 1), np.float32)
 
 
-def _blended_shift(wishes: list[_Wish], levels: NDArray[np.uint8], part: tuple[slice, slice]) -> NDArray[np.float32]:
-    """Return what to add in a part of the answer (h, w, 3), each wish weighted by its nearness."""
+def _levels(answer: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return an answer in levels of 255, slightly smoothed."""
+    return np.rint(cv2.GaussianBlur(answer, (0, 0), 0.7) * 255).astype(np.uint8)
+
+
+def _blended_shift(
+    wishes: list[_Wish],
+    levels: NDArray[np.uint8],
+    part: tuple[slice, slice],
+    unhinted: tuple[NDArray[np.uint8], NDArray[np.bool_]] | None,
+) -> NDArray[np.float32]:
+    """Return what to add in a part of the answer (h, w, 3), each wish weighted by its nearness.
+
+    ``unhinted`` is the answer without hints (h, w, 3) and where the region is off its lines (h, w).
+    """
     y, x = np.ogrid[part]
     shift, weights = np.zeros(levels.shape, np.float32), np.full(levels.shape[:2], 1e-9, np.float32)
     reach = np.zeros(levels.shape[:2], np.float32)
     for wish in wishes:
-        own = levels[wish.y - part[0].start, wish.x - part[1].start].astype(np.int16)
+        here = wish.y - part[0].start, wish.x - part[1].start
+        missing = wish.missing
+        if unhinted is None:
+            like = _likeness(levels, levels[here].astype(np.int16))
+        else:
+            before, inside = unhinted
+            like = _likeness(before, before[here].astype(np.int16))
+            missing = missing + _not_followed(levels, here, inside & (like == 1))
         away = (x - wish.x) ** 2 + (y - wish.y) ** 2
-        like = _likeness(levels, own) * _within(np.sqrt(away), wish.reach)
+        like *= _within(np.sqrt(away), wish.reach)
         reach = np.maximum(reach, like)
         nearness = (like / (1 + away)).astype(np.float32)
-        shift += nearness[..., None] * wish.missing
+        shift += nearness[..., None] * missing
         weights += nearness
     return np.asarray(shift / weights[..., None] * reach[..., None], np.float32)
+
+
+def _not_followed(levels: NDArray[np.uint8], here: tuple[int, int], same: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return what each pixel (h, w, 3) lacks of the way from the usual color of one thing to the color at a hint in it.
+
+    Args:
+        levels: (h, w, 3) uint8.
+        here: row and column of the hint.
+        same: (h, w) bool, where the thing is; the hint is in it.
+    """
+    own = levels[here].astype(np.float32)
+    way = own - np.median(levels[same], axis=0).astype(np.float32)
+    gone = 1 + (levels - own) @ way / max(float(way @ way), 1.0)
+    return np.asarray((1 - np.clip(gone, 0, 1))[..., None] * way / 255, np.float32)
 
 
 def _likeness(levels: NDArray[np.uint8], own: NDArray[np.int16]) -> NDArray[np.float32]:

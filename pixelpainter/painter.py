@@ -19,6 +19,7 @@ from pixelpainter.colorize import Colorizer
 from pixelpainter.errors import InputError, OutputError
 from pixelpainter.file_painter import FilePainter, Named, Painted, notes_on, writable_format
 from pixelpainter.imaging import Picture, open_picture
+from pixelpainter.line_layer import on_paper
 from pixelpainter.lines import is_colored
 from pixelpainter.pipeline import Room
 from pixelpainter.settings import Settings
@@ -129,6 +130,7 @@ class Painter(FilePainter):
                 return Painted((), "skipped", size)
             copy = self._copied(picture, data, format, layers)
             return Painted(copy, "copied", size, () if copy == (data,) else notes_on(picture))
+        picture = on_paper(picture)
         notes = list(notes_on(picture))
         try:
             if layers is not None:

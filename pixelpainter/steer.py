@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelpainter.color import lab_from_srgb, srgb_from_lab
-from pixelpainter.flats import even_out, network_regions
-from pixelpainter.obey import obey, open_paper
+from pixelpainter.flats import even_out, network_regions, whiten_pages
+from pixelpainter.obey import find_pages, obey, open_paper
 from pixelpainter.palette import Swatch
 
 Floats = NDArray[np.float32]
@@ -33,7 +33,8 @@ def steer(
         answer: (S, S, 3) float32 sRGB in [0, 1].
         drawing: (S, S) uint8, the drawing it was given, 0 ink to 255 paper.
         dots: (4, S, S) float32, the hints as ``hints.draw_hints`` gives them; they have the last word.
-        plain: (S, S, 3) float32, the answer without hints, if the network was told any: see ``follow.hold_back``.
+        plain: (S, S, 3) float32, the answer without hints, if the network was told any: see ``follow.hold_back``, and
+            ``obey``.
         even: how far patches inside a region are evened out, from 0 to 1; see ``flats.even_out``.
         placed: (S, S) the number of the color that each pixel is to have, and the colors; others stay.
         exact: if given, the only colors to use, see ``exact.use_palette``.
@@ -54,6 +55,9 @@ def steer(
         answer = hold_back(answer, plain, dots, labels, open_paper(drawing))
     if even:
         answer = even_out(answer, drawing, labels, even)
+        answer = whiten_pages(answer, drawing, labels, find_pages(answer, labels), even)
+        if plain is not None:
+            plain = even_out(plain, drawing, labels, even)
     if placed is not None:
         from pixelpainter.exact import move_parts  # here and elsewhere: what only some runs need
 
@@ -65,4 +69,4 @@ def steer(
     if saturation != 1:
         scale = np.array([1, saturation, saturation], np.float32)
         answer = np.asarray(srgb_from_lab(lab_from_srgb(answer) * scale), np.float32)
-    return obey(answer, drawing, dots, labels)
+    return obey(answer, drawing, dots, labels, plain)

@@ -62,6 +62,16 @@ def test_the_network_sees_ink_and_paper(tmp_path):
     np.testing.assert_allclose(result, drawing[..., None].repeat(3, axis=2), atol=1)
 
 
+def test_the_network_sees_thin_lines_of_a_large_drawing(tmp_path):
+    copy = Colorizer(save_copy_model(tmp_path / "copy.onnx"))
+    drawing = np.full((SIZE * 8, SIZE * 8), 255, np.uint8)
+    drawing[66:68, 100:400] = 0  # a quarter of the network's pixels there
+    seen, untouched = (
+        np.asarray(copy.colorize(drawing, lines="model", even=0, clean=clean))[67, 250, 0] for clean in (True, False)
+    )
+    assert seen < 90 and untouched > 160
+
+
 def test_lines_are_the_drawings_own(plain):
     drawing = page(400, 200)
     result = np.asarray(plain.colorize(drawing))

@@ -66,6 +66,17 @@ def test_a_patchy_part_becomes_one_color(drawing):
     assert distances[0] < distances[1]
 
 
+def test_a_large_patch_in_a_closed_part_takes_its_color_too(drawing):
+    answer = painted(drawing, (225, 190, 175), HAIR, (180, 70, 70))
+    answer[37:58, 55:85] = np.array((150, 75, 115)) / 255  # two fifths of the floor, nearer to the dress
+    result = use_palette(answer, drawing, PALETTE, network_regions(drawing))
+    assert (result[37:58, 11:85, 2] > result[37:58, 11:85, 0]).all()
+    drawing[36:55, 53:55], answer[36:55, 53:55] = 0, 0.1  # a line parts them, but for a hole
+    answer[37:58, 55:85] = np.array(DRESS) / 255
+    result = use_palette(answer, drawing, PALETTE, network_regions(drawing))
+    assert (result[39:52, 57:85, 2] < result[39:52, 57:85, 0]).all()
+
+
 def test_white_and_black_stay_unless_the_palette_has_them(drawing):
     answer = painted(drawing, (252, 252, 252), (90, 105, 180), (22, 22, 24))
     result = use_palette(answer, drawing, PALETTE, network_regions(drawing))

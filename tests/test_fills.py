@@ -73,6 +73,17 @@ def test_a_stain_in_the_open_is_no_region():
     assert colors(filled) == [WHITE, SKIN]
 
 
+def test_colors_that_the_user_named_are_exact():
+    color = painted((BOX, HAIR), (np.s_[410:470, 100:400], SKIN))
+    drawing = box(page())
+    cv2.rectangle(drawing, (100, 410), (400, 470), 0, 6)
+    near, far = (HAIR[0] + 5, HAIR[1] - 4, HAIR[2]), (200, 60, 40)
+    named = np.array([near, far], np.uint8)
+    assert set(colors(fill_regions(drawing, color, named=named))) == {WHITE, near, SKIN}
+    only = np.concatenate([named, [WHITE]]).astype(np.uint8)
+    assert set(colors(fill_regions(drawing, color, named=only, only_named=True))) <= {WHITE, near, far}
+
+
 def test_strips_of_hatching_get_one_color():
     drawing, color = page(), painted()
     cv2.rectangle(drawing, (100, 100), (400, 121), 0, 4)

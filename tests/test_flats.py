@@ -159,3 +159,19 @@ def test_even_out_of_wrong_values() -> None:
         even_out(truth.astype(np.float64), drawing)
     with pytest.raises(ValueError, match=r"amount is 1\.5"):
         even_out(truth, drawing, 1.5)
+
+
+def test_pale_stains_on_a_page_become_white() -> None:
+    drawing = np.full((96, 96), 255, np.uint8)
+    cv2.rectangle(drawing, (30, 30), (70, 70), 0, 2)
+    drawing[28:33, 46:54] = 255  # a hole, too wide to be closed
+    answer = np.ones((96, 96, 3), np.float32)
+    answer[5:20, 5:60], answer[80:90, 5:60] = (0.9, 0.91, 0.94), (0.4, 0.5, 0.7)
+    answer[33:69, 33:69] = (0.93, 0.9, 0.88)
+    labels = network_regions(drawing)
+    page = np.array([labels[0, 0]])
+    result = flats.whiten_pages(answer, drawing, labels, page, 0.8)
+    np.testing.assert_allclose(1 - result[5:20, 5:60], 0.2 * (1 - answer[5:20, 5:60]), atol=1e-6)
+    changed = (result != answer).any(axis=2)
+    assert not changed[21:].any()
+    assert flats.whiten_pages(answer, drawing, labels, page[:0], 0.8) is answer

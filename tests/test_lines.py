@@ -121,10 +121,26 @@ def test_colored_pencil_is_ink(pencil: tuple[int, int, int]) -> None:
     page = pen_drawing()
     share = (255 - page[..., None]) / 255
     drawn = (255 - share * (255 - np.array(pencil))).astype(np.uint8)
-    ink = clean_drawing(drawn).ink
-    assert ink[page == 0].max() <= min(pencil) + 12
-    assert (ink[page == 255] == 255).all()
+    drawing = clean_drawing(drawn)
+    assert drawing.ink[page == 0].max() <= min(pencil) + 12
+    assert (drawing.ink[page == 255] == 255).all()
+    np.testing.assert_array_equal(drawing.lines, drawn)
     assert not is_colored(drawn)
+
+
+def test_lines_are_colored_where_the_drawing_is() -> None:
+    page = rgb(pen_drawing())
+    assert clean_drawing(page).lines.ndim == 2
+    red, green, blue = cv2.split(cv2.resize(page, None, fx=4, fy=4))
+    seams = cv2.merge([np.roll(red, 1, axis=1), green, np.roll(blue, -1, axis=1)])
+    assert clean_drawing(seams).lines.ndim == 2  # channels of a scan that lie a little apart
+    accent = page.copy()
+    cv2.circle(accent, (170, 120), 12, (200, 60, 60), 2, cv2.LINE_AA)
+    np.testing.assert_array_equal(clean_drawing(accent).lines, accent)
+    assert clean_drawing(255 - accent).lines.ndim == 2  # on black, its negative
+    yellowed = (accent * (np.array([235, 220, 180]) / 255)).astype(np.uint8)
+    lines = clean_drawing(yellowed).lines
+    assert (lines[140:160, 190:210] == 255).all() and np.ptp(lines[120, 182]) > 80 and np.ptp(lines[130, 120]) < 10
 
 
 def test_gray_of_neutral_pixels_is_exact() -> None:

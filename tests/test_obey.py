@@ -55,6 +55,34 @@ def test_a_patchy_area_is_one(answer):
     np.testing.assert_allclose((result - answer)[..., 0], 200 / 255 - 0.5, atol=0.01)
 
 
+def cloud(plain, color):
+    """Return what a network answers that follows a hint at (15, 32) near it only."""
+    y, x = np.mgrid[:SIDE, :SIDE]
+    near = 0.9 * np.exp(-((x - 15) ** 2 + (y - 32) ** 2) / 60)[..., None]
+    return (plain + near * (np.array(color) / 255 - plain)).astype(np.float32)
+
+
+@pytest.mark.parametrize("color", [(0, 0, 0), (255, 255, 255), (200, 40, 40)])
+def test_a_hint_that_the_network_follows_near_it_only_colors_all_of_its_area(answer, drawing, color):
+    plain = np.full_like(answer, (0.4, 0.5, 0.65))
+    labels = network_regions(drawing)
+    result = rules.obey(cloud(plain, color), drawing, dots(Hint(15, 32, color)), labels, plain)
+    np.testing.assert_allclose(result[LEFT] * 255, np.broadcast_to(color, (SIDE, 30, 3)), atol=4)
+    np.testing.assert_allclose(result[RIGHT], cloud(plain, color)[RIGHT], atol=1e-6)
+    plain[40:] = (0.9, 0.8, 0.7)  # a line is missing: without the hint, this had another color
+    result = rules.obey(cloud(plain, color), drawing, dots(Hint(15, 32, color)), labels, plain)
+    np.testing.assert_allclose(result[:36, :30] * 255, np.broadcast_to(color, (36, 30, 3)), atol=4)
+    np.testing.assert_allclose(result[44:], cloud(plain, color)[44:], atol=0.01)
+
+
+def test_light_in_the_area_of_such_a_hint_stays(answer, drawing):
+    plain = np.full_like(answer, (0.4, 0.5, 0.65))
+    plain[5:15] += 0.1
+    black = cloud(plain, (0, 0, 0))
+    result = rules.obey(black, drawing, dots(Hint(15, 32, (0, 0, 0))), network_regions(drawing), plain)
+    np.testing.assert_allclose(result[10, 5], 0.1, atol=0.02)
+
+
 def test_a_line_stops_it(answer, drawing):
     result = obey(answer, drawing, dots(Hint(15, 32, (255, 0, 0))))
     np.testing.assert_array_equal(result[RIGHT], answer[RIGHT])

@@ -39,6 +39,14 @@ def test_exact_colors_come_before_saturation_and_hints_come_last(answer):
     np.testing.assert_allclose(middle(hinted) * 255, (20, 200, 60), atol=3)
 
 
+def test_even_fills_are_without_stains_on_the_page(answer):
+    answer[2:7, 10:50] = (0.88, 0.89, 0.93)
+    drawing = PAGE.copy()
+    drawing[7:57, 7:57] = 0
+    drawing[8:56, 8:56] = 255
+    assert steer(answer, drawing, NO_DOTS, even=0.8)[2:6, 12:48].min() > 0.98
+
+
 @pytest.mark.parametrize("saturation", [-0.1, float("nan"), float("inf")])
 def test_a_wrong_saturation_is_the_callers_mistake(answer, saturation):
     with pytest.raises(ValueError, match="saturation"):

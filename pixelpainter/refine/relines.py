@@ -6,12 +6,14 @@ lines is replaced by the color beside them, each side by its own, and the drawin
 
 from __future__ import annotations
 
+import dataclasses
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pixelpainter.errors import InputError
-from pixelpainter.lines import Drawing
+from pixelpainter.lines import Drawing, multiply_lines
 
 Bytes = NDArray[np.uint8]
 
@@ -42,8 +44,8 @@ def fit_drawing(drawing: Drawing, size: tuple[int, int], name: str) -> Drawing:
             f"{name}: the drawing has {own_width}x{own_height} pixels and the picture {width}x{height}, another ratio "
             "of sides; give the drawing that the picture was made of"
         )
-    ink, network = (_resized(plane, width, height) for plane in (drawing.ink, drawing.network))
-    return Drawing(ink, network, drawing.inverted, drawing.levelled, drawing.strengthened)
+    ink, network, lines = (_resized(plane, width, height) for plane in (drawing.ink, drawing.network, drawing.lines))
+    return dataclasses.replace(drawing, ink=ink, network=network, lines=lines)
 
 
 def put_lines_back(rgb: Bytes, drawing: Drawing) -> Bytes:
@@ -62,7 +64,7 @@ def put_lines_back(rgb: Bytes, drawing: Drawing) -> Bytes:
     if rgb.shape[:2] != drawing.ink.shape or rgb.dtype != np.uint8 or rgb.ndim != 3:
         raise ValueError(f"picture {rgb.dtype} {rgb.shape} and drawing {drawing.ink.shape} do not fit")
     color = _without_lines(rgb, np.asarray(drawing.network < LINE, np.uint8))
-    return np.asarray(cv2.multiply(color, cv2.cvtColor(drawing.ink, cv2.COLOR_GRAY2RGB), scale=1 / 255), np.uint8)
+    return multiply_lines(color, drawing.lines)
 
 
 def _without_lines(rgb: Bytes, line: Bytes) -> Bytes:
@@ -76,7 +78,7 @@ def _without_lines(rgb: Bytes, line: Bytes) -> Bytes:
     painted = np.asarray(((far <= reach) & ~middle), np.uint8)
     beside = np.flatnonzero(painted == 0)
     if not beside.size or beside.size == painted.size:
-        return rgb
+        return rgb.copy()
     _, nearest = cv2.distanceTransformWithLabels(painted, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
     inked = painted > 0
     color = rgb.copy()
@@ -85,6 +87,6 @@ def _without_lines(rgb: Bytes, line: Bytes) -> Bytes:
 
 
 def _resized(plane: Bytes, width: int, height: int) -> Bytes:
-    """Scale (h, w): with the area filter, which keeps thin lines, or enlarged without overshoot."""
+    """Scale (h, w) or (h, w, 3): with the area filter, which keeps thin lines, or enlarged without overshoot."""
     method = cv2.INTER_AREA if plane.shape[0] > height else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(plane, (width, height), interpolation=method), np.uint8)
