@@ -61,11 +61,11 @@ def steer(
     if placed is not None:
         from pixelpainter.exact import move_parts  # here and elsewhere: what only some runs need
 
-        answer = move_parts(answer, open_paper(drawing), *placed)
+        answer, plain = move_parts(answer, open_paper(drawing), *placed), None  # how far the network went is undone
     if exact:
         from pixelpainter.exact import use_palette
 
-        answer = use_palette(answer, drawing, exact, labels)
+        answer, plain = use_palette(answer, drawing, exact, labels), None
     if saturation != 1:
         scale = np.array([1, saturation, saturation], np.float32)
         answer = np.asarray(srgb_from_lab(lab_from_srgb(answer) * scale), np.float32)
