@@ -178,6 +178,22 @@ def test_a_hint_in_the_middle_of_the_page_tints_all_of_it():
     np.testing.assert_array_equal(result[32, 32], answer[32, 32])
 
 
+def test_a_hint_off_the_lines_tints_the_page_evenly():
+    drawing, answer = page_with_a_figure()
+    result = obey(answer, drawing, dots(Hint(32, 9, (150, 200, 255))))
+    np.testing.assert_allclose(result[[4, 4, 60, 60], [4, 60, 4, 60]] * 255, [(150, 200, 255)] * 4, atol=2)
+
+
+def test_a_hint_in_a_white_figure_with_an_open_outline_leaves_the_page():
+    drawing, answer = page_with_a_figure()
+    drawing[44:, 28:36], answer[...] = 255, 1
+    labels = network_regions(drawing)
+    assert labels[32, 32] == labels[0, 0]
+    result = obey(answer, drawing, dots(Hint(32, 25, (150, 200, 255))))
+    np.testing.assert_allclose(result[25, 32] * 255, (150, 200, 255), atol=2)
+    np.testing.assert_array_equal(result[[4, 60, 60], [4, 4, 60]], 1)
+
+
 def test_many_hints_beside_the_figure_do_not_tint_the_page():
     drawing, answer = page_with_a_figure()
     ring = [(32 + 17 * np.cos(a), 32 + 17 * np.sin(a)) for a in np.linspace(0, 2 * np.pi, 30)[:-1]]
