@@ -68,6 +68,14 @@ def test_two_colors_behind_an_open_line_are_parted():
     assert len(colors(filled)) == 2
 
 
+def test_three_colors_behind_open_lines_are_parted():
+    drawing, inner = box(page(), hole=60), np.s_[180:321, 180:321]
+    cv2.rectangle(drawing, (180, 180), (320, 320), 0, 6)
+    drawing[310:330, 220:260] = 255
+    found = colors(fill_regions(drawing, painted((BOX, HAIR), (inner, SKIN))), least=SIDE)
+    assert sorted(found) == sorted([WHITE, HAIR, SKIN])
+
+
 def test_a_stain_in_the_open_is_no_region():
     filled = fill_regions(box(page()), painted((BOX, SKIN), (np.s_[200:260, 200:280], HAIR)))
     assert colors(filled) == [WHITE, SKIN]
