@@ -70,7 +70,9 @@ def obey(
         if len(wishes) > MANY:
             shift = _nearest_shift(wishes, levels[part], part)
         else:
-            unhinted = None if before is None else (before[part], inside[part] & paper[part])
+            # Of hints of several colors in one region, each has its own part of it, as the network has painted them.
+            alone = float(np.ptp([wish.color for wish in wishes], axis=0).max()) <= SAME / 2
+            unhinted = (before[part], inside[part] & paper[part]) if before is not None and alone else None
             shift = _blended_shift(wishes, levels[part], part, unhinted)
         changed[part] += shift * inside[part][..., None]
     return np.asarray(np.clip(changed, 0, 1), np.float32)
@@ -82,12 +84,14 @@ class _Wish:
 
     Attributes:
         x, y: the pixel that stands for it.
-        missing: (3,) the color that is missing there.
+        color: (3,) sRGB in [0, 1].
+        missing: (3,) what is missing of it there.
         reach: pixels from there to where the wish ends.
     """
 
     x: int
     y: int
+    color: NDArray[np.float32]
     missing: NDArray[np.float32]
     reach: float
 
@@ -120,10 +124,11 @@ def _wishes(
             middle = own[np.argmin(distance[own])]
             if distance[middle] > distance.min() and len(own) < max(STROKE_PIXELS, STROKE_SHARE * len(rows)):
                 continue
-            missing = (wanted[rows[own], columns[own]] - answer[rows[own], columns[own]]).mean(axis=0)
+            color = wanted[rows[own], columns[own]].mean(axis=0)
+            missing = color - answer[rows[own], columns[own]].mean(axis=0)
             x, y = int(columns[middle]), int(rows[middle])
             reach = math.inf if page_reach is None or region not in pages else float(page_reach[y, x])
-            wishes.setdefault(int(region), []).append(_Wish(x, y, missing, reach))
+            wishes.setdefault(int(region), []).append(_Wish(x, y, color, missing, reach))
     return wishes
 
 
@@ -183,7 +188,7 @@ def _blended_shift(
         else:
             before, inside = unhinted
             like = _likeness(before, before[here].astype(np.int16))
-            missing = missing + _not_followed(levels, here, inside & (like == 1))
+            missing = missing + _not_followed(levels, wish, inside & (like == 1))
         away = (x - wish.x) ** 2 + (y - wish.y) ** 2
         like *= _within(np.sqrt(away), wish.reach)
         reach = np.maximum(reach, like)
@@ -193,15 +198,15 @@ def _blended_shift(
     return np.asarray(shift / weights[..., None] * reach[..., None], np.float32)
 
 
-def _not_followed(levels: NDArray[np.uint8], here: tuple[int, int], same: NDArray[np.bool_]) -> NDArray[np.float32]:
+def _not_followed(levels: NDArray[np.uint8], wish: _Wish, same: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Return what each pixel (h, w, 3) lacks of the way from the usual color of one thing to the color at a hint in it.
 
     Args:
         levels: (h, w, 3) uint8.
-        here: row and column of the hint.
+        wish: that of the hint.
         same: (h, w) bool, where the thing is; the hint is in it.
     """
-    own = levels[here].astype(np.float32)
+    own = (wish.color - wish.missing) * 255
     way = own - np.median(levels[same], axis=0).astype(np.float32)
     gone = 1 + (levels - own) @ way / max(float(way @ way), 1.0)
     return np.asarray((1 - np.clip(gone, 0, 1))[..., None] * way / 255, np.float32)

@@ -88,6 +88,8 @@ def test_colors_that_the_user_named_are_exact():
     near, far = (HAIR[0] + 5, HAIR[1] - 4, HAIR[2]), (200, 60, 40)
     named = np.array([near, far], np.uint8)
     assert set(colors(fill_regions(drawing, color, named=named))) == {WHITE, near, SKIN}
+    cream = np.array([(250, 250, 240)], np.uint8)
+    assert colors(fill_regions(drawing, color, named=cream))[0] == WHITE
     only = np.concatenate([named, [WHITE]]).astype(np.uint8)
     assert set(colors(fill_regions(drawing, color, named=only, only_named=True))) <= {WHITE, near, far}
 

@@ -75,6 +75,15 @@ def test_a_hint_that_the_network_follows_near_it_only_colors_all_of_its_area(ans
     np.testing.assert_allclose(result[44:], cloud(plain, color)[44:], atol=0.01)
 
 
+def test_hints_of_two_colors_in_an_area_keep_what_the_network_made_of_them(answer):
+    page, plain = np.full((SIDE, SIDE), 255, np.uint8), np.full_like(answer, 0.5)
+    answer[:44], answer[44:] = (0.8, 0.15, 0.15), (0.1, 0.2, 0.8)
+    hints = dots(Hint(32, 36, (220, 30, 30)), Hint(32, 60, (20, 40, 220)))
+    result = rules.obey(answer, page, hints, network_regions(page), plain)
+    np.testing.assert_allclose(result[:40] * 255, np.broadcast_to((220, 30, 30), (40, SIDE, 3)), atol=4)
+    np.testing.assert_allclose(result[48:] * 255, np.broadcast_to((20, 40, 220), (16, SIDE, 3)), atol=4)
+
+
 def test_light_in_the_area_of_such_a_hint_stays(answer, drawing):
     plain = np.full_like(answer, (0.4, 0.5, 0.65))
     plain[5:15] += 0.1
