@@ -160,6 +160,6 @@ def _as_named(table: Bytes, named: Bytes, reach: float) -> Bytes:
     colors, place = np.unique(table, axis=0, return_inverse=True)
     lab = lab_from_bytes(colors)
     away = np.stack([ciede2000(lab, lab_from_bytes(one[None])) for one in named])
-    near = away.min(axis=0) <= reach
+    near = (away.min(axis=0) <= reach) & (colors < 255).any(axis=1)  # a page beside a cream dress stays white
     colors[near] = named[away.argmin(axis=0)[near]]
     return np.asarray(colors[place.ravel()], np.uint8)

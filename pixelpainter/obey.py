@@ -24,9 +24,10 @@ LINE = 0.3  # ink from which a pixel of the network's drawing stops an area
 LIKE, UNLIKE = 60.0, 110.0
 SAME = 16 / 255  # of the range [-1, 1]: colors nearer than this belong to one dot or stroke
 STROKE_PIXELS, STROKE_SHARE = 10, 0.25  # what a stroke must have in a region, apart from its middle, to count there
-# A hint near a line, on the page around the figure, is often meant for the figure: it paints this many times as far as
-# it stands from the line. One in the middle of the page paints all of it.
-PAGE_REACH = 3.0
+# A hint near a line, on the page around the figure, is often meant for the figure, and so is one in a figure that an
+# open outline joins to the page: it paints this many times as far as it stands from the line. Another one paints all of
+# the page: one that stands so many pixels off the lines, where a ball of a larger radius rolls to from the border.
+PAGE_REACH, PAGE_CLEAR, PAGE_BALL = 3.0, 4.0, 8
 PAGE_WHITE, PAGE_BORDER = 0.93, 0.2  # least sRGB of the page, and its least share of the picture's border
 MANY = 24  # more hints in one region are not blended: each pixel follows the nearest one, in time that does not grow
 
@@ -69,7 +70,9 @@ def obey(
         if len(wishes) > MANY:
             shift = _nearest_shift(wishes, levels[part], part)
         else:
-            unhinted = None if before is None else (before[part], inside[part] & paper[part])
+            # Of hints of several colors in one region, each has its own part of it, as the network has painted them.
+            alone = float(np.ptp([wish.color for wish in wishes], axis=0).max()) <= SAME / 2
+            unhinted = (before[part], inside[part] & paper[part]) if before is not None and alone else None
             shift = _blended_shift(wishes, levels[part], part, unhinted)
         changed[part] += shift * inside[part][..., None]
     return np.asarray(np.clip(changed, 0, 1), np.float32)
@@ -81,12 +84,14 @@ class _Wish:
 
     Attributes:
         x, y: the pixel that stands for it.
-        missing: (3,) the color that is missing there.
+        color: (3,) sRGB in [0, 1].
+        missing: (3,) what is missing of it there.
         reach: pixels from there to where the wish ends.
     """
 
     x: int
     y: int
+    color: NDArray[np.float32]
     missing: NDArray[np.float32]
     reach: float
 
@@ -100,7 +105,7 @@ def _wishes(
 ) -> dict[int, list[_Wish]]:
     """Return the wishes in each region, by the number of the region."""
     wanted = (dots[:3].transpose(1, 2, 0) + 1) / 2
-    clear = cv2.distanceTransform(paper.astype(np.uint8), cv2.DIST_L2, 3) if len(pages) else None
+    page_reach = _page_reach(paper) if len(pages) else None
     count, numbers, statistics, centers = cv2.connectedComponentsWithStats(
         dot_numbers(dots), connectivity=4, ltype=cv2.CV_32S
     )
@@ -119,19 +124,37 @@ def _wishes(
             middle = own[np.argmin(distance[own])]
             if distance[middle] > distance.min() and len(own) < max(STROKE_PIXELS, STROKE_SHARE * len(rows)):
                 continue
-            missing = (wanted[rows[own], columns[own]] - answer[rows[own], columns[own]]).mean(axis=0)
+            color = wanted[rows[own], columns[own]].mean(axis=0)
+            missing = color - answer[rows[own], columns[own]].mean(axis=0)
             x, y = int(columns[middle]), int(rows[middle])
-            reach = math.inf if clear is None or region not in pages else PAGE_REACH * float(clear[y, x])
-            wishes.setdefault(int(region), []).append(_Wish(x, y, missing, reach))
+            reach = math.inf if page_reach is None or region not in pages else float(page_reach[y, x])
+            wishes.setdefault(int(region), []).append(_Wish(x, y, color, missing, reach))
     return wishes
 
 
 def find_pages(answer: NDArray[np.float32], labels: NDArray[np.int32]) -> NDArray[np.intp]:
     """Return the regions that are white page around the figure."""
-    border = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+    border = _border(labels)
     numbers, counts = np.unique(border, return_counts=True)
     wide = numbers[counts >= PAGE_BORDER * len(border)]
     return np.array([number for number in wide if np.median(answer[labels == number]) >= PAGE_WHITE], np.intp)
+
+
+def _page_reach(paper: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return how far a hint at each pixel of a page paints, (S, S) float32, infinite where it is meant for the page."""
+    clear = np.asarray(cv2.distanceTransform(paper.astype(np.uint8), cv2.DIST_L2, 3), np.float32)
+    _, areas = cv2.connectedComponents((clear > PAGE_BALL).astype(np.uint8), ltype=cv2.CV_32S)
+    border = _border(np.asarray(areas, np.int32))
+    wide = np.bincount(border, minlength=int(areas.max()) + 1) >= PAGE_BORDER * len(border)
+    wide[0] = False
+    ball = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * PAGE_BALL + 1, 2 * PAGE_BALL + 1))
+    rolled = cv2.dilate(wide[areas].astype(np.uint8), ball) > 0
+    return np.where(rolled & (clear > PAGE_CLEAR), np.float32(np.inf), PAGE_REACH * clear)
+
+
+def _border(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return the values (N,) along the border of a picture (S, S)."""
+    return np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
 
 
 def _within(distance: NDArray[np.floating[Any]], reach: NDArray[np.floating[Any]] | float) -> NDArray[np.float32]:
@@ -165,7 +188,7 @@ def _blended_shift(
         else:
             before, inside = unhinted
             like = _likeness(before, before[here].astype(np.int16))
-            missing = missing + _not_followed(levels, here, inside & (like == 1))
+            missing = missing + _not_followed(levels, wish, inside & (like == 1))
         away = (x - wish.x) ** 2 + (y - wish.y) ** 2
         like *= _within(np.sqrt(away), wish.reach)
         reach = np.maximum(reach, like)
@@ -175,15 +198,15 @@ def _blended_shift(
     return np.asarray(shift / weights[..., None] * reach[..., None], np.float32)
 
 
-def _not_followed(levels: NDArray[np.uint8], here: tuple[int, int], same: NDArray[np.bool_]) -> NDArray[np.float32]:
+def _not_followed(levels: NDArray[np.uint8], wish: _Wish, same: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Return what each pixel (h, w, 3) lacks of the way from the usual color of one thing to the color at a hint in it.
 
     Args:
         levels: (h, w, 3) uint8.
-        here: row and column of the hint.
+        wish: that of the hint.
         same: (h, w) bool, where the thing is; the hint is in it.
     """
-    own = levels[here].astype(np.float32)
+    own = (wish.color - wish.missing) * 255
     way = own - np.median(levels[same], axis=0).astype(np.float32)
     gone = 1 + (levels - own) @ way / max(float(way @ way), 1.0)
     return np.asarray((1 - np.clip(gone, 0, 1))[..., None] * way / 255, np.float32)

@@ -68,6 +68,14 @@ def test_two_colors_behind_an_open_line_are_parted():
     assert len(colors(filled)) == 2
 
 
+def test_three_colors_behind_open_lines_are_parted():
+    drawing, inner = box(page(), hole=60), np.s_[180:321, 180:321]
+    cv2.rectangle(drawing, (180, 180), (320, 320), 0, 6)
+    drawing[310:330, 220:260] = 255
+    found = colors(fill_regions(drawing, painted((BOX, HAIR), (inner, SKIN))), least=SIDE)
+    assert sorted(found) == sorted([WHITE, HAIR, SKIN])
+
+
 def test_a_stain_in_the_open_is_no_region():
     filled = fill_regions(box(page()), painted((BOX, SKIN), (np.s_[200:260, 200:280], HAIR)))
     assert colors(filled) == [WHITE, SKIN]
@@ -80,6 +88,8 @@ def test_colors_that_the_user_named_are_exact():
     near, far = (HAIR[0] + 5, HAIR[1] - 4, HAIR[2]), (200, 60, 40)
     named = np.array([near, far], np.uint8)
     assert set(colors(fill_regions(drawing, color, named=named))) == {WHITE, near, SKIN}
+    cream = np.array([(250, 250, 240)], np.uint8)
+    assert colors(fill_regions(drawing, color, named=cream))[0] == WHITE
     only = np.concatenate([named, [WHITE]]).astype(np.uint8)
     assert set(colors(fill_regions(drawing, color, named=only, only_named=True))) <= {WHITE, near, far}
 

@@ -75,6 +75,15 @@ def test_a_hint_that_the_network_follows_near_it_only_colors_all_of_its_area(ans
     np.testing.assert_allclose(result[44:], cloud(plain, color)[44:], atol=0.01)
 
 
+def test_hints_of_two_colors_in_an_area_keep_what_the_network_made_of_them(answer):
+    page, plain = np.full((SIDE, SIDE), 255, np.uint8), np.full_like(answer, 0.5)
+    answer[:44], answer[44:] = (0.8, 0.15, 0.15), (0.1, 0.2, 0.8)
+    hints = dots(Hint(32, 36, (220, 30, 30)), Hint(32, 60, (20, 40, 220)))
+    result = rules.obey(answer, page, hints, network_regions(page), plain)
+    np.testing.assert_allclose(result[:40] * 255, np.broadcast_to((220, 30, 30), (40, SIDE, 3)), atol=4)
+    np.testing.assert_allclose(result[48:] * 255, np.broadcast_to((20, 40, 220), (16, SIDE, 3)), atol=4)
+
+
 def test_light_in_the_area_of_such_a_hint_stays(answer, drawing):
     plain = np.full_like(answer, (0.4, 0.5, 0.65))
     plain[5:15] += 0.1
@@ -176,6 +185,22 @@ def test_a_hint_in_the_middle_of_the_page_tints_all_of_it():
     np.testing.assert_allclose(result[3, 3] * 255, (150, 200, 255), atol=2)
     np.testing.assert_allclose(result[40, 58] * 255, (150, 200, 255), atol=2)
     np.testing.assert_array_equal(result[32, 32], answer[32, 32])
+
+
+def test_a_hint_off_the_lines_tints_the_page_evenly():
+    drawing, answer = page_with_a_figure()
+    result = obey(answer, drawing, dots(Hint(32, 9, (150, 200, 255))))
+    np.testing.assert_allclose(result[[4, 4, 60, 60], [4, 60, 4, 60]] * 255, [(150, 200, 255)] * 4, atol=2)
+
+
+def test_a_hint_in_a_white_figure_with_an_open_outline_leaves_the_page():
+    drawing, answer = page_with_a_figure()
+    drawing[44:, 28:36], answer[...] = 255, 1
+    labels = network_regions(drawing)
+    assert labels[32, 32] == labels[0, 0]
+    result = obey(answer, drawing, dots(Hint(32, 25, (150, 200, 255))))
+    np.testing.assert_allclose(result[25, 32] * 255, (150, 200, 255), atol=2)
+    np.testing.assert_array_equal(result[[4, 60, 60], [4, 4, 60]], 1)
 
 
 def test_many_hints_beside_the_figure_do_not_tint_the_page():
