@@ -34,8 +34,8 @@ _DRIVE = re.compile("[A-Za-z]:")
 _DENSE = frozenset({"PNG", "JPEG", "WEBP", "AVIF"})  # packing them again gains nothing
 
 # zipfile unpacks the others without a limit: some kilobytes of bzip2 may become gigabytes, whatever the size declared.
-_METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError)
+ZIP_METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+ZIP_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, KeyError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ def _check(archive: zipfile.ZipFile, source: Path) -> None:
         shown = shown_name(entry.filename)
         if entry.flag_bits & 0x1:
             raise InputError(f"{name}: the entry {shown} is encrypted; unpack the archive with its password first")
-        if entry.compress_type not in _METHODS:
+        if entry.compress_type not in ZIP_METHODS:
             raise InputError(f"{name}: the entry {shown} is packed by method {entry.compress_type}; pack it as deflate")
         if stat.S_ISLNK(entry.external_attr >> 16):
             raise InputError(f"{name}: the entry {shown} is a symbolic link; archives with links are refused")
@@ -214,7 +214,7 @@ def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, max_bytes: int) -> b
         raise InputError(f"{name}: {entry.file_size} bytes are more than any picture within --max-pixels has")
     try:
         return archive.read(entry)
-    except _DAMAGE as error:
+    except ZIP_DAMAGE as error:
         raise InputError(f"{name}: damaged ({short_reason(error)}); make or fetch the archive again") from error
 
 
@@ -243,6 +243,6 @@ def _pieces(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[bytes]
         with archive.open(entry) as content:
             while piece := content.read(_COPY_BYTES):
                 yield piece
-    except _DAMAGE as error:
+    except ZIP_DAMAGE as error:
         name = shown_name(f"{archive.filename}/{entry.filename}")
         raise InputError(f"{name}: damaged ({short_reason(error)}); make or fetch the archive again") from error

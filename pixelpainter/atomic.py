@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable, Iterator
+from io import BufferedRandom
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,7 +23,7 @@ _PREFIX, _SUFFIX = ".pixelpainter-", ".tmp"
 
 
 @contextlib.contextmanager
-def new_file(path: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
+def new_file(path: Path, *, overwrite: bool) -> Iterator[BufferedRandom]:
     """Give a stream for reading and writing that becomes the file when the block ends without an exception.
 
     Args:
@@ -94,7 +95,7 @@ def _remove_if_dead(temporary: Path) -> None:
             temporary.unlink()
 
 
-def _open_temporary(folder: Path) -> tuple[Path, BinaryIO]:
+def _open_temporary(folder: Path) -> tuple[Path, BufferedRandom]:
     """Make and lock a temporary file."""
     while True:
         temporary = folder / f"{_PREFIX}{os.urandom(8).hex()}{_SUFFIX}"

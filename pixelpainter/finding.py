@@ -66,8 +66,13 @@ def find_files(folder: Path, output: Path) -> Found:
     return Found(sorted(found), unreadable, outputs)
 
 
-def results_among(files: Sequence[Path], output: Path) -> set[Path]:
+def results_among(files: Sequence[Path], output: Path, done: str = "") -> set[Path]:
     """Return those of the files that runs have written into an output folder, and nobody has changed.
+
+    Args:
+        files: anywhere.
+        output: the folder.
+        done: "colored" or "refined": only such results; "" = all.
 
     Raises:
         OutputError: what the runs have noted there cannot be read.
@@ -76,7 +81,7 @@ def results_among(files: Sequence[Path], output: Path) -> set[Path]:
 
     records = Records(output)
     inside = [file for file in files if file.is_relative_to(output)]
-    return {file for file in inside if records.wrote(file.relative_to(output).as_posix(), file)}
+    return {file for file in inside if records.wrote(file.relative_to(output).as_posix(), file, done)}
 
 
 def matches(path: str, patterns: Sequence[str]) -> bool:

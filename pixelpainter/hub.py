@@ -81,7 +81,7 @@ def find_model(name: str | Path | None = None, *, download: Download = "missing"
     return _find_on_hub(parse_reference(name, origin), name, download, quiet=quiet)
 
 
-def hash_file(file: Path) -> str:
+def hash_model(file: Path) -> str:
     """Return the SHA-256 of a model file, 64 hexadecimal digits.
 
     Raises:
@@ -118,11 +118,11 @@ def _find_on_hub(model: HubFile, name: str, download: Download, *, quiet: bool) 
     """Return the file in the Hub's cache, after downloading it if need be; it is the right one."""
     file = cached_file(model)
     if download == "always" or (file is None and download == "missing"):
-        damaged = file is not None and bool(model.sha256) and hash_file(file) != model.sha256
+        damaged = file is not None and bool(model.sha256) and hash_model(file) != model.sha256
         file = _download(model, again=damaged, quiet=quiet)
     if file is None:
         raise ModelError(f"{model}: not downloaded yet; run `pixelpainter models pull {name}`")
-    if model.sha256 and (found := hash_file(file)) != model.sha256:
+    if model.sha256 and (found := hash_model(file)) != model.sha256:
         raise ModelError(
             f"{model}: the file has SHA-256 {found}, and should have {model.sha256}; it is not used: it is damaged or "
             f"was replaced. `pixelpainter models pull {name}` downloads it again ({file})"

@@ -122,7 +122,7 @@ def plan_folder(
     patterns: Sequence[str] = (),
     exclude: Collection[Path] = (),
     layers: LayerFormat | None = None,
-    keep_results: bool = False,
+    refining: bool = False,
     on_note: Callable[[str], None] = lambda _: None,
 ) -> list[Job]:
     """Return the jobs that color files and folders into one folder.
@@ -141,7 +141,7 @@ def plan_folder(
             the name.
         exclude: files in folders that are no drawings, such as a contact sheet of the last run.
         layers: results are layers of this kind; as "png", a folder OUTPUT/NAME for each drawing.
-        keep_results: take the results of earlier runs that lie in sub-folders, too: they are to be refined.
+        refining: take the colored results of earlier runs that lie in sub-folders, too; not those refined already.
         on_note: is told in one line how many were left out.
 
     Raises:
@@ -159,7 +159,7 @@ def plan_folder(
             raise OutputError(f"{output}: the output folder must not be the folder of the drawings")
         prefix = Path(source.resolve().name) if len(sources) > 1 else Path()
         there = find_files(source, output)
-        files = there.files if keep_results else _without_results(there, on_note)
+        files = _without_results(there, "refined" if refining else "", on_note)
         matching = [file for file in files if matches(file.relative_to(source).as_posix(), patterns)]
         chosen = [file for file in matching if not is_side_car(file)]
         problems += [Job(path, output, problem=problem) for path, problem in there.unreadable]
@@ -177,11 +177,11 @@ def plan_folder(
     return without_loss(jobs) + problems
 
 
-def _without_results(found: Found, on_note: Callable[[str], None]) -> list[Path]:
+def _without_results(found: Found, done: str, on_note: Callable[[str], None]) -> list[Path]:
     """Return the files in a folder without the results of earlier runs in its sub-folders. Raises OutputError."""
     results: set[Path] = set()
     for folder in found.outputs:
-        if there := results_among(found.files, folder):
+        if there := results_among(found.files, folder, done):
             on_note(f"{folder}: {len(there)} results of an earlier run are left out")
             results |= there
     return [file for file in found.files if file not in results]

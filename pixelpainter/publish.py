@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pixelpainter.card import ModelCard
-from pixelpainter.hub import hash_file, hub_client
+from pixelpainter.hub import hash_model, hub_client
 from pixelpainter.models import HubFile
 
 # The Hub's names of licences that need no text of their own.
@@ -52,7 +52,7 @@ def publish(file: Path, card: ModelCard, repo: str, *, private: bool = True) -> 
             ],
             commit_message=f"PixelPainter model {file.name}: {card.system}, {card.precision}",
         )
-    home = HubFile(repo=repo, revision=commit.oid, file=file.name, sha256=hash_file(file))
+    home = HubFile(repo=repo, revision=commit.oid, file=file.name, sha256=hash_model(file))
     return Publication(home, str(commit.commit_url))
 
 

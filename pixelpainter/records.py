@@ -23,7 +23,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Literal, Self
+from typing import Literal, Self
 
 from pixelpainter.errors import OutputError
 from pixelpainter.saving import short_reason
@@ -43,7 +43,7 @@ class Record:
         place: the result's path under the output folder, with slashes.
         result: SHA-256 of the result.
         source: SHA-256 of the drawing.
-        made_by: fingerprint of model, settings and program.
+        made_by: what was done (one word), and the fingerprint of model, settings and program.
         whole: whether everything went well; the result of an archive with a damaged page is not whole.
         drawing: the drawing's path from the output folder, with slashes, so that both can be moved together; None in
             the records of older versions.
@@ -125,10 +125,10 @@ class Records:
                 self._read_new()
         return "foreign"
 
-    def wrote(self, place: str, target: Path) -> bool:
-        """Tell whether a file is a result as it was written."""
-        makers = self._known.get(place)
-        return makers is not None and hash_file(target) in {record.result for record in makers}
+    def wrote(self, place: str, target: Path, done: str = "") -> bool:
+        """Tell whether a file is a result as it was written; with a word, only such that this was done to."""
+        makers = [record for record in self._known.get(place, ()) if record.made_by.startswith(done)]
+        return bool(makers) and hash_file(target) in {record.result for record in makers}
 
     def add(self, record: Record) -> None:
         """Note what makes a result; call this before the result gets its name.
@@ -178,7 +178,8 @@ class Records:
                     self._read_to[file] = self._read_to.get(file, 0) + len(line)
                 try:
                     record = Record(**json.loads(line))
-                    self._known[record.place].append(record)
+                    if isinstance(record.made_by, str):
+                        self._known[record.place].append(record)
                 except (ValueError, TypeError, RecursionError):
                     continue
 
@@ -198,14 +199,6 @@ def hash_file(path: Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal; of what is no readable file, an empty text."""
     try:
         with path.open("rb") as stream:
-            return hash_stream(stream)
+            return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError:  # a folder, a broken link
         return ""
-
-
-def hash_stream(stream: BinaryIO) -> str:
-    """Return the SHA-256 of the rest of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    while piece := stream.read(1 << 20):
-        digest.update(piece)
-    return digest.hexdigest()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pixelpainter.atomic import new_file
 from pixelpainter.errors import OutputError
 from pixelpainter.file_painter import FilePainter, opened
 from pixelpainter.plan import FormatName, Job
-from pixelpainter.records import Record, Records, State, hash_file, hash_stream
+from pixelpainter.records import Record, Records, State, hash_file
 from pixelpainter.saving import short_reason, shown_name
 
 
@@ -33,7 +34,8 @@ class Results:
 
     def made_by(self, job: Job, painter: FilePainter) -> str:
         """Return what decides how a result looks, apart from the drawing."""
-        return f"{painter.fingerprint} {self.format or 'keep'}" if job.is_archive else painter.fingerprint
+        made_by = f"{painter.done} {painter.fingerprint}"
+        return f"{made_by} {self.format or 'keep'}" if job.is_archive else made_by
 
     def state(self, job: Job, painter: FilePainter, source: str | None = None) -> State:
         """Tell what a job would find, without coloring anything.
@@ -114,7 +116,7 @@ class Results:
                 if self.records is not None:
                     stream.flush()
                     stream.seek(0)
-                    content = hash_stream(stream)
+                    content = hashlib.file_digest(stream, "sha256").hexdigest()
                     self.records.add(dataclasses.replace(record, result=content, whole=whole))
         except FileExistsError as error:
             if not content or hash_file(file) != content:  # else another process was asked for the same

@@ -16,7 +16,7 @@ from pixelpainter.card import ModelCard
 from pixelpainter.contract import check_contract
 from pixelpainter.devices import Device, active_device, available_cpus, load_session
 from pixelpainter.errors import ModelError, first_line
-from pixelpainter.hub import find_model, hash_file
+from pixelpainter.hub import find_model, hash_model
 
 
 class Session:
@@ -91,7 +91,7 @@ class Session:
     @functools.cached_property
     def model_hash(self) -> str:
         """SHA-256 of the ONNX file; it takes some 2 ms per megabyte, once. Raises ModelError: it cannot be read."""
-        return hash_file(self.file)
+        return hash_model(self.file)
 
     def run(self, inputs: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
         """Run the network once.

@@ -122,12 +122,13 @@ def test_any_cut_leaves_the_earlier_records_and_room_for_new_ones(tmp_path):
 
 
 NO_PLACE = b'{"place": [1], "result": "", "source": "", "made_by": ""}'
+NO_MAKER = b'{"place": "a.png", "result": "", "source": "", "made_by": 5}'
 
 
 @pytest.mark.parametrize(
     "line",
-    [b"[]", b"1", b"{}", b'{"place": 1}', b"\xff\xfe", b"", b'{"later": "version"}', NO_PLACE, b"[" * 9999],
-    ids=range(9),
+    [b"[]", b"1", b"{}", b'{"place": 1}', b"\xff\xfe", b"", b'{"later": "version"}', NO_PLACE, NO_MAKER, b"[" * 9999],
+    ids=range(10),
 )
 def test_foreign_lines_are_passed_over(tmp_path, line):
     with Records(tmp_path) as records:
@@ -136,6 +137,7 @@ def test_foreign_lines_are_passed_over(tmp_path, line):
     file = tmp_path / ".pixelpainter" / "records.jsonl"
     file.write_bytes(line + b"\n" + file.read_bytes() + line + b"\n")
     assert state(Records(tmp_path), tmp_path) == "current"
+    assert Records(tmp_path).wrote("a.png", tmp_path / "a.png")
 
 
 def test_every_shard_writes_its_own_file_and_reads_all(tmp_path):

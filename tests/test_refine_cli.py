@@ -383,6 +383,19 @@ def test_lines_of_a_drawing(command, tmp_path, scale):
     assert f"{sketch}: the drawing has 40x40 pixels and the picture 40x30" in done.err
 
 
+def test_what_is_refined_already_is_not_refined_again(command, pages, run, tmp_path, plain_model):
+    run()
+    (tmp_path / "out").rename(pages / "first")
+    save(pages / "first" / "1.png", 20)  # mine now
+    draw(tmp_path / "drawings" / "girl.png")
+    command("colorize", tmp_path / "drawings", "-o", pages / "colored", "--model", plain_model)
+    done = command("refine", pages, "-o", tmp_path / "out")
+    assert f"{pages}/first: 3 results of an earlier run are left out\n" in done.err
+    results = {"0.png", "1.png", "2.png", "sub/0.png", "first/1.png", "colored/girl.png"}
+    assert tree(tmp_path / "out").keys() == results
+    assert command("refine", pages, "-o", tmp_path / "out", "--dry-run", "-q").err == ""
+
+
 def test_lines_of_drawings_in_a_folder(command, pages, tmp_path, run):
     drawings = tmp_path / "drawings"
     draw(drawings / "0.png", x=10)

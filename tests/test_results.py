@@ -61,7 +61,7 @@ def test_the_pages_of_archives_have_a_format(painter):
     book, page = Job(Path("a.cbz"), Path("b.cbz")), Job(Path("a.png"), Path("b.png"))
     usual, jpeg = Results(), Results(format="jpg")
     assert usual.made_by(book, painter) != jpeg.made_by(book, painter)
-    assert usual.made_by(page, painter) == jpeg.made_by(page, painter) == painter.fingerprint
+    assert usual.made_by(page, painter) == jpeg.made_by(page, painter) == f"colored {painter.fingerprint}"
 
 
 def test_only_what_is_meant_is_replaced(job, painter):

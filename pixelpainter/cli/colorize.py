@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from pixelpainter.cli import options, progress
-from pixelpainter.cli.messages import print_error, print_note
+from pixelpainter.cli.messages import note_printer, print_error, print_note
 from pixelpainter.cli.streams import paint_to_stdout
 from pixelpainter.cli.usage import (
     STREAM,
@@ -233,7 +233,7 @@ def _plan(
             patterns=patterns,
             exclude=exclude,
             layers=layers,
-            on_note=lambda note: None if quiet else print_note(note),
+            on_note=note_printer(quiet),
         )
     if part is not None:
         jobs = plan.take_shard(jobs, part)

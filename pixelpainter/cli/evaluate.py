@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import sys
@@ -14,7 +13,8 @@ import typer
 
 from pixelpainter.cli.messages import print_note
 from pixelpainter.cli.pictures import CALIBRATION_SEED, DEFAULT_DATA
-from pixelpainter.errors import DataError, MissingExtraError, OutputError
+from pixelpainter.errors import DataError, OutputError
+from pixelpainter.extras import require
 
 if TYPE_CHECKING:
     import torch
@@ -88,16 +88,13 @@ def evaluate(
     network's own answer and of the finished picture, inside the figure and on the whole page, beside four trivial
     answers that any model should beat.
     """
-    for module in ("torch", "torchmetrics"):
-        if importlib.util.find_spec(module) is None:
-            raise MissingExtraError("evaluate", "evaluate", module)
+    require("evaluate", "evaluate", "torch", "torchmetrics")
     _check_outputs(table, sheet, overwrite)
-    import torch
-
     from pixelpainter.colorize import Colorizer
     from pixelpainter.evaluate.cases import Asker
     from pixelpainter.evaluate.report import Conditions, record, save_table, text_table
     from pixelpainter.evaluate.sheet import save_sheet
+    from pixelpainter.train.fast import pick_device
     from pixelpainter.train.pairs import data_manifest
 
     colorizer = Colorizer(model, device=device)
@@ -105,7 +102,7 @@ def evaluate(
     with tempfile.TemporaryDirectory(prefix="pixelpainter-", ignore_cleanup_errors=True) as folder:
         roots, names = _roots(data, synthetic, Path(folder))
         pairs = _find(roots, layout, held_out, limit, colorizer.card)
-        where = torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+        where = pick_device(device)
         conditions = Conditions(
             data=names,
             manifest=data_manifest(pairs),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import textwrap
 import traceback
+from collections.abc import Callable
 
 import typer
 
@@ -22,6 +23,11 @@ def one_line(text: str) -> str:
 def print_note(text: str) -> None:
     """Print one line on stderr."""
     typer.echo(one_line(text), err=True)
+
+
+def note_printer(quiet: bool) -> Callable[[str], None]:
+    """Return what prints notes: nothing does where the user wants it quiet."""
+    return (lambda _: None) if quiet else print_note
 
 
 def print_error(error: Exception, about: str = "") -> None:

@@ -10,7 +10,7 @@ import typer
 
 from pixelpainter.cli.messages import one_line, print_note
 from pixelpainter.errors import ModelError
-from pixelpainter.hub import BUNDLED_MODEL, cached_file, find_model, hash_file
+from pixelpainter.hub import BUNDLED_MODEL, cached_file, find_model, hash_model
 from pixelpainter.models import BUNDLED_NAME, KNOWN_MODELS, home_of
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
@@ -81,7 +81,7 @@ def pull(
     file = find_model(name, download="always", quiet=quiet)
     Colorizer(file, threads=1, device="cpu")
     if as_json:
-        typer.echo(json.dumps({"name": name, "file": str(file), "sha256": hash_file(file)}))
+        typer.echo(json.dumps({"name": name, "file": str(file), "sha256": hash_model(file)}))
     else:
         typer.echo(str(file))
 
@@ -114,7 +114,7 @@ def info(name: NameOrFile, as_json: Json = False) -> None:
 
     file = find_model(name, download="never")
     card = dataclasses.asdict(Colorizer(file, threads=1, device="cpu").card)
-    record: dict[str, Any] = {"file": str(file), "bytes": file.stat().st_size, "sha256": hash_file(file), "card": card}
+    record: dict[str, Any] = {"file": str(file), "bytes": file.stat().st_size, "sha256": hash_model(file), "card": card}
     if as_json:
         typer.echo(json.dumps(record, indent=2))
         return
@@ -186,7 +186,7 @@ def _verified(name: str) -> dict[str, Any]:
     result: dict[str, Any] = {"name": name, "file": None, "sha256": None, "problem": None}
     try:
         file = find_model(name, download="never")
-        result |= {"file": str(file), "sha256": hash_file(file)}
+        result |= {"file": str(file), "sha256": hash_model(file)}
         Colorizer(file, threads=1, device="cpu").colorize(np.full((16, 16), 255, np.uint8))
     except ModelError as error:
         result["problem"] = one_line(str(error))

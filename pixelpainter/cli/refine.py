@@ -13,7 +13,7 @@ import typer
 
 from pixelpainter.cli import options, progress
 from pixelpainter.cli import refine_options as own
-from pixelpainter.cli.messages import print_note
+from pixelpainter.cli.messages import note_printer, print_note
 from pixelpainter.cli.streams import paint_to_stdout
 from pixelpainter.cli.usage import (
     AUTO,
@@ -105,7 +105,8 @@ def refine(
     from pixelpainter.results import Results
 
     (part,) = parsed("--shard", parse_shard, [shard] if shard else ()) or (None,)
-    plan = _plan(paths, output, destination, format, pattern or (), part, with_lines=lines_from is not None)
+    with_lines = lines_from is not None
+    plan = _plan(paths, output, destination, format, pattern or (), part, with_lines=with_lines, quiet=quiet)
     settings = RefineSettings(
         strength=strength,
         steps=steps,
@@ -222,6 +223,7 @@ def _plan(
     part: tuple[int, int] | None,
     *,
     with_lines: bool,
+    quiet: bool,
 ) -> list[Job]:
     """Return the jobs of this run, and of its part if there are several."""
     from pixelpainter import plan
@@ -232,7 +234,14 @@ def _plan(
         jobs = [plan.plan_file(source, target, format, ending="_refined")]
     else:
         assert output is not None
-        jobs = plan.plan_folder(paths, Path(output), format=format, patterns=patterns, keep_results=True)
+        jobs = plan.plan_folder(
+            paths,
+            Path(output),
+            format=format,
+            patterns=patterns,
+            refining=True,
+            on_note=note_printer(quiet),
+        )
     if with_lines:
         jobs = [
             dataclasses.replace(
@@ -252,10 +261,7 @@ def _find_server(
     from pixelpainter.refine.address import parse_address, read_announcement
     from pixelpainter.refine.remote import RemoteRefiner
 
-    def say(note: str) -> None:
-        if not quiet:
-            print_note(note)
-
+    say = note_printer(quiet)
     if server:
         (address,) = parsed("--server", parse_address, [server])
     else:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import typer
 
 from pixelpainter.cli import options
-from pixelpainter.cli.messages import print_note
+from pixelpainter.cli.messages import note_printer, print_note
 from pixelpainter.cli.usage import wrong
 from pixelpainter.extras import require
 
@@ -169,7 +169,7 @@ def serve(
             token=token,
             hosts=_hosts(host, listener, allow_host or [], public_url) if local else None,
             own_refine_device=refiner is not None and refiner.device != colorizer.device,
-            log=_forget if quiet else print_note,
+            log=note_printer(quiet),
         )
         run(app, listener, limits, partial(_tell, listener, announce, public_url))
 
@@ -245,7 +245,3 @@ def _load_refiner(
         find_weights(controlnet, option="--controlnet", quiet=quiet)
     refiner.load()
     return refiner
-
-
-def _forget(line: str) -> None:
-    """Log nothing."""

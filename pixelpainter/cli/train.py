@@ -8,7 +8,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -17,13 +17,10 @@ from pixelpainter.cli.messages import print_note
 from pixelpainter.cli.pictures import load_training_data
 from pixelpainter.cli.training_check import print_check
 from pixelpainter.cli.training_runs import finish, finish_sweep
-from pixelpainter.errors import TrainingError
 from pixelpainter.extras import require
 from pixelpainter.train.config import PresetName, TrainConfig, make_config
 
 if TYPE_CHECKING:
-    import torch
-
     from pixelpainter.train.run import Run
 
 DATA, WHAT, HOW, AUGMENT, WHERE = "Data", "What to train", "How long and how fast", "Augmentation", "Where"
@@ -218,8 +215,7 @@ def train(
             raise typer.BadParameter("drawn pictures need no --check-data", param_hint="--synthetic")
         raise typer.Exit(print_check(data, layout, validation))
     require("train", "train", "torch", "tensorboard", "matplotlib")
-    import torch
-
+    from pixelpainter.train.fast import device_in_words, pick_device
     from pixelpainter.train.folder import check_place, first_free
     from pixelpainter.train.processes import join_processes
     from pixelpainter.train.run import Run
@@ -230,7 +226,7 @@ def train(
         folder = first_free(folder)
     check_place(folder)
     origin = None if init is None else find_origin(init)
-    processes, chosen = join_processes(_device(device))
+    processes, chosen = join_processes(pick_device(device))
     first = processes.rank == 0
     cache_folder = cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pixelpainter"
     with contextlib.nullcontext() if first else _silence():
@@ -242,7 +238,7 @@ def train(
         if first:
             processes.wait()
         shared = f", {processes.count} processes" if processes.count > 1 else ""
-        where = f"{_device_in_words(torch, chosen)}{shared}"
+        where = f"{device_in_words(chosen)}{shared}"
         print_note(f"Training {config.system} at {config.size}x{config.size} on {where}.")
         command = shlex.join(["pixelpainter", *sys.argv[1:]])
 
@@ -284,23 +280,3 @@ def _parse_mix(items: list[str]) -> dict[str, float]:
         if not source or not equals:
             raise typer.BadParameter(f"{item!r}: write SOURCE=WEIGHT, for example nova=5", param_hint="--mix")
     return weights
-
-
-def _device(name: str) -> torch.device:
-    import torch
-
-    if name == "cuda" and not torch.cuda.is_available():
-        raise TrainingError(
-            "--device cuda: this torch sees no CUDA GPU; use --device cpu, or install a CUDA build of torch"
-        )
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
-
-
-def _device_in_words(torch: Any, device: torch.device) -> str:
-    from pixelpainter.train.fast import number_format
-
-    numbers = str(number_format(device)).removeprefix("torch.")
-    where = (
-        torch.cuda.get_device_name(device) if device.type == "cuda" else f"the CPU, {torch.get_num_threads()} threads"
-    )
-    return f"{where}, in {numbers}"

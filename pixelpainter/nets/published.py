@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pixelpainter.errors import ModelError
-from pixelpainter.hub import hash_file
+from pixelpainter.hub import hash_model
 
 TIMEOUT_S = 20.0
 
@@ -67,7 +67,7 @@ def _first_digits(address: str) -> str:
 def identify(address: str) -> WeightsFile:
     """Tell what the file of an address in torch's cache is."""
     file = weights_file(address)
-    digest = hash_file(file)
+    digest = hash_model(file)
     return WeightsFile(file.name, digest, digest.startswith(_first_digits(address)))
 
 

@@ -1,14 +1,33 @@
-"""What is fastest on a device: which numbers to calculate in, and whether compiling the networks pays."""
+"""The device that networks train on, and what is fastest there: which numbers to calculate in, and compiling or not."""
 
 from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterable
+from typing import Literal
 
 import torch
 from torch import nn
 
+from pixelpainter.errors import TrainingError
+
 COMPILING_PAYS_FROM = 2000  # steps: translating takes a minute or two
+
+
+def pick_device(name: Literal["auto", "cuda", "cpu"]) -> torch.device:
+    """Return the device of a name. "auto": a GPU where torch sees one. Raises TrainingError where it sees no "cuda"."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise TrainingError(
+            "--device cuda: this torch sees no CUDA GPU; use --device cpu, or install a CUDA build of torch"
+        )
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def device_in_words(device: torch.device) -> str:
+    """Return what a message calls a device, and the numbers that it calculates in."""
+    gpu = device.type == "cuda"
+    where = torch.cuda.get_device_name(device) if gpu else f"the CPU, {torch.get_num_threads()} threads"
+    return f"{where}, in {str(number_format(device)).removeprefix('torch.')}"
 
 
 def pays_bf16(device: torch.device) -> bool:

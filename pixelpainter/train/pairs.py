@@ -6,7 +6,6 @@ import functools
 import hashlib
 import io
 import zipfile
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pixelpainter.archives import ZIP_DAMAGE, ZIP_METHODS
 from pixelpainter.errors import DataError, InputError
 from pixelpainter.imaging import open_picture
 from pixelpainter.saving import shown_name
@@ -26,9 +26,6 @@ MAX_FILE_BYTES = 256 * 2**20  # a bigger member of a ZIP is no training picture 
 MIN_SIDE_PX = 8
 NAME_ENCODING = ("utf-8", "surrogatepass")  # file names need not be valid Unicode
 ASPECT_TOLERANCE = 0.02
-# zipfile unpacks the others without a limit: some kilobytes of bzip2 may become gigabytes, whatever the size declared.
-METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
-DAMAGE = (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, KeyError, EOFError, ValueError)
 
 
 class TooSmallError(DataError):
@@ -60,12 +57,12 @@ class Location:
                 return self.file.read_bytes()
             archive = open_zip(self.file)
             entry = archive.getinfo(self.member)
-            if entry.compress_type not in METHODS:
+            if entry.compress_type not in ZIP_METHODS:
                 raise DataError(f"{self}: packed by method {entry.compress_type}; pack the ZIP file as deflate")
             if entry.file_size > MAX_FILE_BYTES:
                 raise DataError(f"{self}: larger than {MAX_FILE_BYTES >> 20} MiB unpacked; leave it out of the ZIP")
             return archive.read(entry)
-        except DAMAGE as error:
+        except ZIP_DAMAGE as error:
             raise DataError(f"{self}: cannot be read ({_one_line(error)})") from error
 
     def fingerprint(self) -> str:
@@ -189,7 +186,7 @@ def open_zip(file: Path) -> zipfile.ZipFile:
     """Return an open ZIP file; it stays open, reading its index for every picture would cost more."""
     try:
         return _open_zip_version(file, file.stat().st_mtime_ns)
-    except DAMAGE as error:
+    except ZIP_DAMAGE as error:
         raise DataError(f"{file}: neither a folder nor a readable ZIP file ({_one_line(error)})") from error
 
 
