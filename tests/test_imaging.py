@@ -500,13 +500,13 @@ def picture_or_refusal(data):
 STARTS = [b"", *(data[:16] for data in VALID)]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sampled_from(STARTS), st.binary(max_size=200))
 def test_random_bytes(start, rest):
     picture_or_refusal(start + rest)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.sampled_from(VALID), st.data())
 def test_mutated_files(data, draw):
     mutated = bytearray(data)

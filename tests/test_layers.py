@@ -107,7 +107,7 @@ def test_every_level_over_every_ink(flat):
 
 
 @given(st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_any_arrays(data):
     size = data.draw(st.tuples(st.integers(1, 7), st.integers(1, 7)))
     levels = st.one_of(st.sampled_from(EDGES), st.integers(0, 255))

@@ -25,7 +25,7 @@ def give_back(tile, sketch, number):
 
 
 @given(height=st.integers(1, 3000), width=st.integers(1, 3000))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_plans_cover_the_picture(height, width):
     plan = make_plan(height, width, native=512, multiple=64)
     assert plan.tiles <= MAX_TILES

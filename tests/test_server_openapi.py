@@ -59,7 +59,7 @@ def test_all_operations_are_known():
 def test_the_server_does_what_its_document_says(method, path, mode):
     seen = set()
 
-    @settings(max_examples=15, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=15, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     @given(case=schema[path][method].as_strategy(generation_mode=mode))
     def check(case):
         fields = case.body if isinstance(case.body, dict) else {}
