@@ -120,6 +120,9 @@ class BatchMaker:
         All lie on the device but the palette.
         """
         parts = [drawing * 2 - 1, *([] if hints is None else [hints])]
-        picture = torch.cat(parts, dim=1).contiguous(memory_format=torch.channels_last)
+        # Laid out as the networks answer: for another layout torch.compile would translate the critic once more.
+        picture, truth = (
+            part.contiguous(memory_format=torch.channels_last) for part in (torch.cat(parts, dim=1), truth * 2 - 1)
+        )
         palette = None if palette is None else palette.to(self._device)
-        return Batch(picture=picture, palette=palette, truth=truth * 2 - 1)
+        return Batch(picture=picture, palette=palette, truth=truth)
