@@ -98,14 +98,10 @@ class BatchMaker:
     def _gather(self, indices: Sequence[int], variants: Sequence[int]) -> Tensor:
         """(N, 5, L, L) float in 0..1: color, one line variant, figure."""
         cache = self._cache
-        stacked = np.concatenate(
-            [
-                np.stack([cache.color[index] for index in indices]),
-                np.stack([cache.lines[index, variant][None] for index, variant in zip(indices, variants, strict=True)]),
-                np.stack([cache.figure[index][None] * np.uint8(255) for index in indices]),
-            ],
-            axis=1,
-        )
+        stacked = np.empty((len(indices), 5, *cache.figure.shape[1:]), np.uint8)
+        for picture, index, variant in zip(stacked, indices, variants, strict=True):
+            picture[:3], picture[3], picture[4] = cache.color[index], cache.lines[index, variant], cache.figure[index]
+        stacked[:, 4] *= 255
         return torch.from_numpy(stacked).to(self._device).float().div_(255)
 
     def _palette(self, indices: Sequence[int]) -> Tensor | None:
