@@ -46,9 +46,11 @@ def number_format(device: torch.device) -> torch.dtype:
     return torch.float16 if halves else torch.float32
 
 
-def pays_compiling(device: torch.device, steps: int) -> bool:
+def pays_compiling(device: torch.device, steps: int, processes: int = 1) -> bool:
     """Return whether a run of this many steps is faster with torch.compile, the time for compiling included."""
     if device.type != "cuda" or steps < COMPILING_PAYS_FROM:
+        return False
+    if processes > 1:  # the norms that they share cut the network into pieces too small to be worth it
         return False
     # What compiles for a GPU is Triton, which wants a GPU not older than 2017 and does not come to every system.
     return importlib.util.find_spec("triton") is not None and torch.cuda.get_device_capability(device) >= (7, 0)

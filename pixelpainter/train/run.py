@@ -132,7 +132,8 @@ class Run:
             with write_errors(folder):
                 folder.mkdir(parents=True, exist_ok=True)
                 clean_leftovers([folder])
-        if pays_compiling(device, self.total_steps - self.state.step) if compiled is None else compiled:
+        left = self.total_steps - self.state.step
+        if pays_compiling(device, left, processes.count) if compiled is None else compiled:
             networks = (self.state.generator, self.state.critic)
             compile_networks((each for each in networks if each is not None), must=compiled is not None)
 
