@@ -410,8 +410,8 @@ def test_a_compiled_run_learns_the_same(tmp_path, training, monkeypatch):
     monkeypatch.setattr(
         nn.Module, "compile", lambda self: setattr(self, "forward", torch.compile(self.forward, backend=trace))
     )
-    monkeypatch.setattr(run_module, "pays_compiling", lambda device, steps, processes: True)
-    compiled = [report.losses for report in start(tmp_path / "compiled", training, with_critic)]
+    run = Run(with_critic, tmp_path / "compiled", training, None, CPU, "", compiled=True)
+    compiled = [report.losses for report in run]
     assert len(traced) == 3  # the generator, and the critic learning and judging: translating each takes long
     for one, other in zip(plain, compiled, strict=True):
         assert one == pytest.approx(other, rel=1e-2)
