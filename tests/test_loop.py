@@ -1,6 +1,7 @@
 import contextlib
 import copy
 import dataclasses
+import importlib.util
 import math
 import threading
 
@@ -235,9 +236,14 @@ def test_bf16_pays_only_where_the_hardware_has_it(monkeypatch):
     assert not pays_bf16(CPU)
 
 
-def test_compiling_is_for_long_runs_on_a_gpu():
+def test_compiling_is_for_long_runs_on_one_gpu(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 0))
+    cuda = torch.device("cuda")
+    assert pays_compiling(cuda, 2000)
     assert not pays_compiling(CPU, 1_000_000)
-    assert not pays_compiling(torch.device("cuda"), 100)
+    assert not pays_compiling(cuda, 100)
+    assert not pays_compiling(cuda, 2000, processes=2)
 
 
 def test_learning_rates():
@@ -304,7 +310,7 @@ def test_the_loop_takes_any_objective(monkeypatch):
 class FakeStream:
     """Stands for a CUDA stream; remembers what waited on it."""
 
-    def __init__(self, device=None):
+    def __init__(self, device, priority):
         self.waited = []
 
     def record_event(self):
@@ -324,7 +330,7 @@ class FakeTensor:
 
 def test_on_a_gpu_batches_are_made_ahead_in_threads_and_come_in_order(monkeypatch):
     """The order of things alone, with no GPU: each batch is waited for, and its memory kept for the training."""
-    training = FakeStream()
+    training = FakeStream("cuda", 0)
     monkeypatch.setattr(torch.cuda, "Stream", FakeStream)
     monkeypatch.setattr(torch.cuda, "stream", lambda stream: contextlib.nullcontext())
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: training)

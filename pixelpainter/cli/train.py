@@ -178,7 +178,7 @@ def train(
     compiled: Annotated[
         bool | None,
         typer.Option(
-            "--compile/--no-compile", help="With torch.compile; default: long runs on a GPU.", rich_help_panel=HOW
+            "--compile/--no-compile", help="With torch.compile; default: long runs on one GPU.", rich_help_panel=HOW
         ),
     ] = None,
     sweep: Annotated[

@@ -98,14 +98,10 @@ class BatchMaker:
     def _gather(self, indices: Sequence[int], variants: Sequence[int]) -> Tensor:
         """(N, 5, L, L) float in 0..1: color, one line variant, figure."""
         cache = self._cache
-        stacked = np.concatenate(
-            [
-                np.stack([cache.color[index] for index in indices]),
-                np.stack([cache.lines[index, variant][None] for index, variant in zip(indices, variants, strict=True)]),
-                np.stack([cache.figure[index][None] * np.uint8(255) for index in indices]),
-            ],
-            axis=1,
-        )
+        stacked = np.empty((len(indices), 5, *cache.figure.shape[1:]), np.uint8)
+        for picture, index, variant in zip(stacked, indices, variants, strict=True):
+            picture[:3], picture[3], picture[4] = cache.color[index], cache.lines[index, variant], cache.figure[index]
+        stacked[:, 4] *= 255
         return torch.from_numpy(stacked).to(self._device).float().div_(255)
 
     def _palette(self, indices: Sequence[int]) -> Tensor | None:
@@ -120,6 +116,9 @@ class BatchMaker:
         All lie on the device but the palette.
         """
         parts = [drawing * 2 - 1, *([] if hints is None else [hints])]
-        picture = torch.cat(parts, dim=1).contiguous(memory_format=torch.channels_last)
+        # Laid out as the networks answer: for another layout torch.compile would translate the critic once more.
+        picture, truth = (
+            part.contiguous(memory_format=torch.channels_last) for part in (torch.cat(parts, dim=1), truth * 2 - 1)
+        )
         palette = None if palette is None else palette.to(self._device)
-        return Batch(picture=picture, palette=palette, truth=truth * 2 - 1)
+        return Batch(picture=picture, palette=palette, truth=truth)

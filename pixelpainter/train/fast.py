@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterable
 from typing import Literal
 
 import torch
-from torch import nn
 
 from pixelpainter.errors import TrainingError
 
@@ -46,23 +44,11 @@ def number_format(device: torch.device) -> torch.dtype:
     return torch.float16 if halves else torch.float32
 
 
-def pays_compiling(device: torch.device, steps: int) -> bool:
+def pays_compiling(device: torch.device, steps: int, processes: int = 1) -> bool:
     """Return whether a run of this many steps is faster with torch.compile, the time for compiling included."""
     if device.type != "cuda" or steps < COMPILING_PAYS_FROM:
         return False
+    if processes > 1:  # the norms that they share cut the network into pieces too small to be worth it
+        return False
     # What compiles for a GPU is Triton, which wants a GPU not older than 2017 and does not come to every system.
     return importlib.util.find_spec("triton") is not None and torch.cuda.get_device_capability(device) >= (7, 0)
-
-
-def compile_networks(networks: Iterable[nn.Module], must: bool) -> None:
-    """Have torch.compile translate the networks at their first use.
-
-    Args:
-        networks: changed in place; names and weights stay as they are.
-        must: fail where it does not work, as where there is no C compiler; else they then run as they are.
-    """
-    import torch._dynamo  # loads slowly
-
-    torch._dynamo.config.suppress_errors = not must
-    for network in networks:
-        network.compile()

@@ -15,6 +15,9 @@ from pixelpainter.train.config import TrainConfig
 # verdict is beyond the margin. It learns nothing more, and the generator learns no more from it than "wrong".
 WON = 1e-4
 PATIENCE_STEPS = 300  # for how long; a single run of easy batches is no collapse
+# How torch's plain RuntimeErrors say that memory is not enough: the computer's own, that of a GPU which another program
+# fills too, and that which its libraries work in.
+OUT_OF_MEMORY = ("DefaultCPUAllocator", "CUDA error: out of memory", "STATUS_ALLOC_FAILED")
 
 
 class Health:
@@ -53,7 +56,7 @@ def memory_in_words(config: TrainConfig) -> Iterator[None]:
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise _memory_error(config) from error
     except RuntimeError as error:
-        if "DefaultCPUAllocator" not in str(error):  # how torch says it of the computer's own memory
+        if not any(words in str(error) for words in OUT_OF_MEMORY):
             raise
         raise _memory_error(config) from error
 

@@ -223,7 +223,8 @@ def _ahead(make_batch: Callable[[int], Batch], steps: range, device: torch.devic
         yield from map(make_batch, steps)
         return
 
-    streams = [torch.cuda.Stream(device) for _ in range(AHEAD)]
+    # Of high priority: small kernels that fill the gaps of the training's large ones, instead of queueing behind them.
+    streams = [torch.cuda.Stream(device, priority=-1) for _ in range(AHEAD)]
 
     def make(step: int) -> tuple[Batch, torch.cuda.Event]:
         stream = streams[step % AHEAD]

@@ -29,8 +29,8 @@ from pixelpainter.train.checkpoint import (
     mark_best,
     save_checkpoint,
 )
+from pixelpainter.train.compiling import compile_networks, compile_where_it_pays
 from pixelpainter.train.config import TrainConfig
-from pixelpainter.train.fast import compile_networks, pays_compiling
 from pixelpainter.train.folder import only_run, write_errors
 from pixelpainter.train.health import Health, memory_in_words
 from pixelpainter.train.journal import Journal
@@ -81,7 +81,7 @@ class Run:
         command: the command line, for the record.
         init: checkpoint, run folder or exported model whose networks to start from, or None.
         processes: those that train together; each makes its part of every batch, the first writes the files.
-        compiled: translate the networks with torch.compile; None = where that pays.
+        compiled: translate the networks with torch.compile; None = where that pays and works.
 
     Raises:
         TrainingError: the folder holds a run of another configuration or of other data, or cannot be written.
@@ -132,9 +132,11 @@ class Run:
             with write_errors(folder):
                 folder.mkdir(parents=True, exist_ok=True)
                 clean_leftovers([folder])
-        if pays_compiling(device, self.total_steps - self.state.step) if compiled is None else compiled:
-            networks = (self.state.generator, self.state.critic)
-            compile_networks((each for each in networks if each is not None), must=compiled is not None)
+        if compiled is None:
+            left = self.total_steps - self.state.step
+            self.messages += compile_where_it_pays(self.state, config, self._make_batch, left, device, processes.count)
+        elif compiled:
+            compile_networks(self.state)
 
     def _continue_or_start(self, init: Path | None) -> None:
         if has_checkpoints(self.folder):

@@ -24,8 +24,9 @@ from torch.nn import functional
 
 from pixelpainter.card import SystemName
 from pixelpainter.systems import SYSTEMS
+from pixelpainter.train.compiling import compile_networks
 from pixelpainter.train.config import TrainConfig, make_config
-from pixelpainter.train.fast import compile_networks, pays_bf16
+from pixelpainter.train.fast import pays_bf16
 from pixelpainter.train.loop import make_state, train
 from pixelpainter.train.objectives import Batch
 
@@ -111,9 +112,11 @@ def measure(system: SystemName, arguments: argparse.Namespace, device: torch.dev
     batch, textbook = make_batch(config, device), Textbook(config, device)
     state = make_state(config, device)
     if arguments.compile:
-        compile_networks((each for each in (state.generator, state.critic) if each is not None), must=True)
-    last = batch.picture.contiguous(memory_format=torch.channels_last)  # as `BatchMaker` makes it
-    ours = train(state, config, lambda step: Batch(last, batch.palette, batch.truth), 10**9, device)
+        compile_networks(state)
+    layout = torch.channels_last  # as `BatchMaker` makes it
+    picture, truth = (part.contiguous(memory_format=layout) for part in (batch.picture, batch.truth))
+    same = Batch(picture, batch.palette, truth)
+    ours = train(state, config, lambda step: same, 10**9, device)
     steps: dict[str, Callable[[], object]] = {"textbook": lambda: textbook.step(batch), "ours": lambda: next(ours)}
     times: dict[str, list[float]] = {name: [] for name in steps}
     for round_ in range(arguments.warm_up + arguments.rounds):
