@@ -279,6 +279,10 @@ def test_orientation_turns_the_resolution_too(format, orientation):
     assert dpi == pytest.approx((150, 300) if orientation >= 5 else (300, 150), abs=0.02)
 
 
+def test_a_tiff_without_resolution_gets_none():
+    assert read(file_of(Image.fromarray(RGB), "TIFF")).dpi is None
+
+
 @pytest.mark.parametrize("hidden", ["getexif", "xmp", "raw profile"])
 def test_orientation_in_other_places(hidden):
     image = Image.fromarray(RGB)
