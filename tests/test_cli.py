@@ -110,6 +110,7 @@ def test_wrong_usage_is_one_line_and_2(command, arguments):
     assert done.status == 2
     assert done.out == ""
     assert done.err.startswith("error: ")
+    assert "Value error" not in done.err  # as if there were other errors
     command_name = "pixelpainter colorize" if arguments[0] == "colorize" else "pixelpainter"
     assert done.err.endswith(f"(see `{command_name} --help`)\n")
     assert done.err.count("\n") == 1
