@@ -209,6 +209,8 @@ def test_arrays():
     for bad in (RGB.astype(float), RGB[..., :2], RGB[None], RGB[:0]):
         with pytest.raises(ValueError, match="expected uint8"):
             imaging.picture_from_array(bad)
+    with pytest.raises(ValueError, match=r"got str; PIL's Image\.open makes"):
+        imaging.picture_from_array("sketch.png")
 
 
 # --- formats and what they carry -------------------------------------------------------------------
