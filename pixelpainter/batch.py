@@ -39,6 +39,7 @@ class JobResult:
         size: (width, height) of a picture that was opened.
         pages: number of pages of an archive that was opened.
         error: why the job failed. Anything but a PixelPainterError or OSError is a bug of this program.
+        problems: of an archive, why pages could not be painted, one line each.
         notes: what else the user should know, one line each.
     """
 
@@ -49,6 +50,7 @@ class JobResult:
     size: tuple[int, int] | None = None
     pages: int | None = None
     error: Exception | None = None
+    problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     def report(self) -> dict[str, Any]:
@@ -64,7 +66,7 @@ class JobResult:
             "pages": self.pages,
             "error": None if self.error is None else type(self.error).__name__,
             "message": None if self.error is None else str(self.error),
-            "notes": list(self.notes),
+            "notes": [*self.problems, *self.notes],
         }
 
 
@@ -224,12 +226,14 @@ def _color_archive(
         return not done.problems
 
     store([fill])
-    notes = done.problems + done.notes
+    notes = done.notes
     if done.already:
         notes += (f"{done.already} of {done.pages} pages already colored, copied as they are",)
+    if not done.pages:
+        notes += ("there are no pictures in it, copied as it is",)
     error = None
     if done.problems:
         count = f"{len(done.problems)} of {done.pages} pages"
         error = InputError(f"{shown_name(job.source)}: {count} could not be {painter.done}")
-    status: Status = "failed" if error else painter.done if done.colored or not done.pages else "copied"
-    return JobResult(job.source, job.target, status, pages=done.pages, error=error, notes=notes)
+    status: Status = "failed" if error else painter.done if done.colored else "copied"
+    return JobResult(job.source, job.target, status, pages=done.pages, error=error, problems=done.problems, notes=notes)

@@ -68,7 +68,7 @@ def decode_picture(
     on_size(pixels)
     if image.format == "TIFF":
         _silence_libtiff()
-        _turn_resolution(image)
+        _correct_resolution(image)
     if image.format == "PNG":
         _match_transparency_to_depth(image)
     image.load()
@@ -97,9 +97,14 @@ def _find_reader(prefix: bytes) -> Any:
     return None
 
 
-def _turn_resolution(image: Any) -> None:
-    """Exchange the resolutions of a TIFF that lies on its side: PIL turns its pixels, and only them, on loading."""
+def _correct_resolution(image: Any) -> None:
+    """Forget what PIL makes up for a TIFF without a resolution, and turn it with one that lies on its side.
+
+    PIL turns the pixels of such a TIFF on loading, and only them; its resolution of one that tells none is 1 dpi.
+    """
     with contextlib.suppress(Exception):  # PIL promises nothing about damaged tags
+        if ExifTags.Base.XResolution not in image.tag_v2:
+            image.info.pop("dpi", None)
         dpi = valid_dpi(image.info.get("dpi"))
         if dpi and image.tag_v2.get(ExifTags.Base.Orientation) in (5, 6, 7, 8):
             image.info["dpi"] = (dpi[1], dpi[0])

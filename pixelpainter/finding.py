@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,8 @@ class Found:
 def find_files(folder: Path, output: Path) -> Found:
     """Look into a folder and its sub-folders.
 
-    Links to folders are followed, once to each. Hidden files and folders are left out, and so is the output folder.
+    Links to folders are followed, once to each. Hidden files and folders are left out, and so are the output folder
+    and pipes, for which a run would wait for ever.
     """
     unreadable: list[tuple[Path, InputError]] = []
 
@@ -62,8 +64,17 @@ def find_files(folder: Path, output: Path) -> Found:
             outputs.append(here)
         folders[:] = [name for name in sorted(folders) if is_wanted(here / name)]
         names = (Path(name) for name in files if not name.startswith("."))
-        found += [here / name for name in names if is_picture(name) or is_archive(name)]
+        named = [here / name for name in names if is_picture(name) or is_archive(name)]
+        found += [file for file in named if not _is_pipe(file)]
     return Found(sorted(found), unreadable, outputs)
+
+
+def _is_pipe(path: Path) -> bool:
+    """Tell whether reading a file would wait for another program."""
+    try:
+        return stat.S_ISFIFO(path.stat().st_mode)
+    except OSError:  # why it cannot be read is said when its turn comes
+        return False
 
 
 def results_among(files: Sequence[Path], output: Path, done: str = "") -> set[Path]:

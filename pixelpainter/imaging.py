@@ -124,8 +124,11 @@ def picture_from_array(array: NDArray[Any]) -> Picture:
     """Make a picture of a uint8 array (H, W), (H, W, 3) or (H, W, 4): gray, sRGB, or sRGB with alpha.
 
     Raises:
-        ValueError: another shape or dtype, or no pixels at all.
+        ValueError: another shape or dtype, no pixels at all, or no array.
     """
+    if not isinstance(array, np.ndarray):
+        kind = type(array).__name__
+        raise ValueError(f"expected a picture or an array, got {kind}; PIL's Image.open makes a picture of a file")
     if array.dtype != np.uint8 or array.ndim < 2 or array.shape[2:] not in ((), (3,), (4,)) or not array.size:
         raise ValueError(f"expected uint8 (H, W), (H, W, 3) or (H, W, 4), got {array.dtype} {array.shape}")
     return _convert(Image.fromarray(array))

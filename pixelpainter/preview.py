@@ -16,6 +16,7 @@ from pixelpainter.archives import read_first_page
 from pixelpainter.errors import OutputError, PixelPainterError
 from pixelpainter.file_painter import Named
 from pixelpainter.imaging import open_picture, save_picture
+from pixelpainter.line_layer import on_paper
 from pixelpainter.painter import Painter
 from pixelpainter.saving import short_reason, shown_name
 from pixelpainter.suffixes import is_archive
@@ -93,7 +94,7 @@ def _thumbnail(file: Path, painter: Painter) -> NDArray[np.uint8] | None:
         data = read_first_page(file, painter.max_file_bytes) if is_archive(file) else painter.read(file)
         if data is None:
             return None
-        rgb = open_picture(Named(data, str(file)), max_pixels=painter.max_pixels).rgb
+        rgb = on_paper(open_picture(Named(data, str(file)), max_pixels=painter.max_pixels)).rgb  # white lines are seen
     except PixelPainterError:  # a sheet with a gap is better than none
         return None
     scale = SIDE_PX / max(rgb.shape[:2])

@@ -79,6 +79,7 @@ def test_pages_are_colored_and_the_rest_is_copied(book, painter, tmp_path, worke
     with (tmp_path / "out.cbz").open("x+b") as stream:
         done = color_archive(book, stream, painter, workers=workers)
     assert (done.pages, done.colored, done.already, done.problems) == (5, 4, 1, ())
+    assert done.notes == ("1 files with hints in it are not read; unpack it to use them",)
     with zipfile.ZipFile(book) as before, zipfile.ZipFile(tmp_path / "out.cbz") as after:
         assert after.testzip() is None
         assert after.comment == b"a book"
@@ -334,14 +335,23 @@ def test_pages_move_the_bar(command, book, plain_model, tmp_path, monkeypatch):
 
 
 def test_an_archive_with_a_bad_page_fails_every_time(command, plain_model, tmp_path):
-    book = pack(tmp_path / "book.cbz", {"1.png": encoded(page()), "2.png": b"bad"})
+    book = pack(tmp_path / "book.cbz", {"1.png": encoded(page()), "2.png": b"bad", "3.png": encoded(painting())})
     for _ in range(2):
         done = command("colorize", book, tmp_path / "none.png", "-o", tmp_path / "out", "--model", plain_model)
         assert done.status == 1
+        assert done.err.startswith(f"{book}: 1 of 3 pages already colored, copied as they are\n")  # and no error
         assert f"error: {book}/2.png: not a picture" in done.err
-        assert f"error: {book}: 1 of 2 pages could not be colored" in done.err
+        assert f"error: {book}: 1 of 3 pages could not be colored" in done.err
         with zipfile.ZipFile(tmp_path / "out" / "book.cbz") as result:
             assert result.read("2.png") == b"bad"
+
+
+def test_an_archive_without_pictures(command, plain_model, tmp_path):
+    fonts = pack(tmp_path / "fonts.zip", {"a.ttf": b"a font"})
+    done = command("colorize", fonts, "-o", tmp_path / "out" / "fonts.zip", "--model", plain_model)
+    assert done.status == 0
+    assert "there are no pictures in it, copied as it is" in done.err
+    assert zipfile.ZipFile(tmp_path / "out" / "fonts.zip").read("a.ttf") == b"a font"
 
 
 def test_a_refused_archive_leaves_nothing(command, plain_model, tmp_path):

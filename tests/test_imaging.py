@@ -209,6 +209,8 @@ def test_arrays():
     for bad in (RGB.astype(float), RGB[..., :2], RGB[None], RGB[:0]):
         with pytest.raises(ValueError, match="expected uint8"):
             imaging.picture_from_array(bad)
+    with pytest.raises(ValueError, match=r"got str; PIL's Image\.open makes"):
+        imaging.picture_from_array("sketch.png")
 
 
 # --- formats and what they carry -------------------------------------------------------------------
@@ -277,6 +279,10 @@ def test_orientation_turns_the_resolution_too(format, orientation):
     exif[0x0112] = orientation
     dpi = read(file_of(Image.fromarray(RGB), format, exif=exif, dpi=(300, 150))).dpi
     assert dpi == pytest.approx((150, 300) if orientation >= 5 else (300, 150), abs=0.02)
+
+
+def test_a_tiff_without_resolution_gets_none():
+    assert read(file_of(Image.fromarray(RGB), "TIFF")).dpi is None
 
 
 @pytest.mark.parametrize("hidden", ["getexif", "xmp", "raw profile"])

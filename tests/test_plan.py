@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,13 @@ def test_links_to_folders_are_followed_once(tmp_path):
         (tmp_path / link).symlink_to(tmp_path / target, target_is_directory=True)
     jobs = plan_folder([source], tmp_path / "out")
     assert [job.place for job in jobs] == ["a.png", "scans/c.png", "scans/more/d.png", "sub/b.png"]
+
+
+def test_no_run_waits_for_a_pipe(tmp_path):
+    source = touch(tmp_path / "in", "a.png")
+    os.mkfifo(source / "b.png")
+    (source / "c.png").symlink_to("nowhere.png")  # a fault that the run names
+    assert [job.source.name for job in plan_folder([source], tmp_path / "out")] == ["a.png", "c.png"]
 
 
 def test_the_output_must_not_be_the_input(tmp_path):

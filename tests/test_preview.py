@@ -39,6 +39,16 @@ def test_drawing_beside_result(painter, tmp_path):
     )
 
 
+def test_white_lines_on_a_transparent_layer_are_seen(painter, tmp_path):
+    pixels = np.full((128, 128, 4), 255, np.uint8)
+    pixels[..., 3] = 0
+    pixels[20:110, 20:24, 3] = pixels[20:110, 100:104, 3] = 255
+    pixels[20:24, 20:104, 3] = pixels[106:110, 20:104, 3] = 255
+    Image.fromarray(pixels).save(tmp_path / "in.png")
+    save_sheet(tmp_path / "sheet.png", [(tmp_path / "in.png", save(tmp_path / "out.png", (200, 0, 0)))], painter)
+    assert areas(load(tmp_path / "sheet.png"), (0, 0, 0))[0] > 1000
+
+
 def test_the_size_is_bounded(painter, tmp_path):
     pairs = []
     for number in range(MAX_PAIRS + 60):

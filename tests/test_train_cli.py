@@ -84,6 +84,7 @@ def test_mix_syntax(command, tmp_path, monkeypatch, mix):
         ("--synthetic", -1),
         ("--synthetic", 5, "--check-data"),
         ("--device", "tpu"),
+        ("--synthetic", 5, "--samples", 0),
     ],
 )
 def test_wrong_usage(command, arguments):

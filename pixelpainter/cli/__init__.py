@@ -122,8 +122,8 @@ def _run(arguments: Sequence[str]) -> int:
         raise
     except _UsageError as error:
         context = getattr(error, "ctx", None)
-        command = context.command_path if context else "pixelpainter"
-        message = getattr(error, "format_message", error.__str__)().rstrip(".")
+        command = context.command_path if context else f"pixelpainter {first if first in COMMANDS else ''}".strip()
+        message = getattr(error, "format_message", error.__str__)().rstrip(".").replace("Value error, ", "")  # pydantic
         print_note(f"error: {message} (see `{command} --help`)")
         return 2
     except Exception as error:

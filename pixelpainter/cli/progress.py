@@ -156,17 +156,17 @@ def _count_pictures(plan: Sequence[Job]) -> Iterator[int]:
 def _print_result(result: JobResult, number: str, *, quiet: bool, bar: bool) -> None:
     """Print what became of one file; beside a bar only what is out of the ordinary."""
     source = str(result.source)
+    if result.notes and (bar or result.error) and not quiet:
+        print_note(f"{source}: {', '.join(result.notes)}")
     if result.status == "failed" and result.error is not None:
-        for note in result.notes:
-            print_note(f"error: {note}")
+        for problem in result.problems:
+            print_note(f"error: {problem}")
         print_error(result.error, about=source if number else "")
         line = f"{number}{source} failed" if number else ""
     else:
         arrow = f" -> {result.output}" if result.output and result.status != "unchanged" else ""
         notes = result.notes or (("up to date",) if result.status == "unchanged" else ())
         line = f"{number}{source}{arrow} ({', '.join((*notes, f'{result.seconds:.2f} s'))})"
-        if bar and result.notes and not quiet:
-            print_note(f"{source}: {', '.join(result.notes)}")
     if line and not bar and not quiet:
         print_note(line)
 

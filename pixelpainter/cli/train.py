@@ -121,7 +121,7 @@ def train(
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Times through the data.  [35]", rich_help_panel=HOW)] = None,
     samples: Annotated[
-        int | None, typer.Option(help="Training samples in all, instead of --epochs.", rich_help_panel=HOW)
+        int | None, typer.Option(min=1, help="Training samples in all, instead of --epochs.", rich_help_panel=HOW)
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Pictures per step.  [32]", rich_help_panel=HOW)] = None,
     learning_rate: Annotated[
