@@ -188,6 +188,17 @@ def test_pipes_are_no_pictures(tmp_path: Path) -> None:
     assert names(find_pairs([tmp_path / "art"])) == ["art/a"]
 
 
+def test_pictures_of_runs_are_none(tmp_path: Path) -> None:
+    root = tmp_path / "art"
+    drawn = ["losses.png", "metrics.png", "progress.png", "samples_00000002.png"]
+    for name in ["girl.png", *drawn, *(f"runs/pix2pix/{name}" for name in ["mine.png", *drawn])]:
+        save(root / name)
+    (root / "runs/pix2pix/step_00000002.pt").touch()
+    assert names(find_pairs([root])) == [
+        f"art/{name}" for name in ("girl", "losses", "metrics", "progress", "runs/pix2pix/mine", "samples_00000002")
+    ]
+
+
 def test_wide_color_pictures_are_not_joined_unless_told(tmp_path: Path) -> None:
     save(tmp_path / "art/a.png", 48, 24)
     assert find_pairs([tmp_path / "art"])[0].layout is None

@@ -68,7 +68,7 @@ def export(
     require("export", "train", "torch", "onnx")
     from pixelpainter.export import export as export_model
     from pixelpainter.export import make_card
-    from pixelpainter.train.checkpoint import BEST
+    from pixelpainter.train.folder import BEST
     from pixelpainter.train.start import load_generator
 
     if output.exists() and not overwrite:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import warnings
 import zipfile
@@ -16,10 +15,9 @@ import torch
 from pixelpainter.atomic import new_file
 from pixelpainter.errors import TrainingError, first_line
 from pixelpainter.train.config import TrainConfig
+from pixelpainter.train.folder import BEST, checkpoints
 
 FORMAT = 1
-NAME = re.compile(r"step_(\d{8})\.pt")
-BEST = "best.pt"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,11 +111,6 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise TrainingError(f"{path}: not a checkpoint of PixelPainter ({type(error).__name__})") from error
 
 
-def checkpoints(run: Path) -> list[Path]:
-    """Return the run's checkpoints, oldest first."""
-    return sorted(path for path in run.glob("step_*.pt") if NAME.fullmatch(path.name))
-
-
 def find_checkpoint(path: Path) -> tuple[Checkpoint, list[str]]:
     """Load a checkpoint file, or the newest readable one of a run folder; the best one where no other can be read.
 
@@ -137,11 +130,6 @@ def find_checkpoint(path: Path) -> tuple[Checkpoint, list[str]]:
         except TrainingError as error:
             messages.append(f"{error}; trying another")
     raise TrainingError("; ".join([*messages, f"{path}: no readable checkpoint in this folder; name that of a run"]))
-
-
-def has_checkpoints(run: Path) -> bool:
-    """Tell whether a folder holds checkpoints, readable or not."""
-    return bool(checkpoints(run)) or (run / BEST).exists()
 
 
 def mark_best(path: Path) -> None:

@@ -1,16 +1,35 @@
-"""The folder of a run: whether it can be written, is free, and is nobody else's at the moment."""
+"""The folder of a run: what is in it, whether it can be written, is free, and is nobody else's at the moment."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from pixelpainter.atomic import only_here
 from pixelpainter.errors import TrainingError
-from pixelpainter.train.checkpoint import has_checkpoints
+
+BEST = "best.pt"
+_CHECKPOINT = re.compile(r"step_\d{8}\.pt")
+_DRAWN = re.compile(r"(losses|metrics|progress|samples_\d{8})\.png")
+
+
+def checkpoints(run: Path) -> list[Path]:
+    """Return the run's checkpoints, oldest first."""
+    return sorted(path for path in run.glob("step_*.pt") if _CHECKPOINT.fullmatch(path.name))
+
+
+def has_checkpoints(run: Path) -> bool:
+    """Tell whether a folder holds checkpoints, readable or not."""
+    return bool(checkpoints(run)) or (run / BEST).exists()
+
+
+def is_drawn_by_run(picture: Path) -> bool:
+    """Tell whether a picture shows how a run went: who trains on the folder above ``runs`` does not mean these."""
+    return bool(_DRAWN.fullmatch(picture.name)) and has_checkpoints(picture.parent)
 
 
 def first_free(folder: Path) -> Path:

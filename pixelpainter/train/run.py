@@ -20,10 +20,8 @@ from pixelpainter.systems import SYSTEMS
 from pixelpainter.train.batches import BatchMaker
 from pixelpainter.train.cache import Cache
 from pixelpainter.train.checkpoint import (
-    BEST,
     Checkpoint,
     find_checkpoint,
-    has_checkpoints,
     keep_newest,
     load_checkpoint,
     mark_best,
@@ -31,7 +29,7 @@ from pixelpainter.train.checkpoint import (
 )
 from pixelpainter.train.compiling import compile_networks, compile_where_it_pays
 from pixelpainter.train.config import TrainConfig
-from pixelpainter.train.folder import only_run, write_errors
+from pixelpainter.train.folder import BEST, has_checkpoints, only_run, write_errors
 from pixelpainter.train.health import Health, memory_in_words
 from pixelpainter.train.journal import Journal
 from pixelpainter.train.loop import make_state, train

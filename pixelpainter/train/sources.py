@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from pixelpainter.errors import DataError
 from pixelpainter.suffixes import PICTURE_SUFFIXES
+from pixelpainter.train.folder import is_drawn_by_run
 from pixelpainter.train.pairs import ASPECT_TOLERANCE, NAME_ENCODING, Layout, Location, Pair, chroma, open_zip, read_rgb
 
 Pictures = dict[str, Location]  # path inside the root, with forward slashes -> where it lies
@@ -230,7 +231,7 @@ def _list(root: Path) -> Pictures:
 
 
 def _walk(root: Path) -> Iterator[Path]:
-    """Yield all files below a folder, through links too, each real folder once."""
+    """Yield all files below a folder but those of runs, through links too, each real folder once."""
 
     def stop(error: OSError) -> None:
         raise DataError(f"{error.filename}: cannot be listed ({error.strerror})") from error
@@ -241,7 +242,9 @@ def _walk(root: Path) -> Iterator[Path]:
         subfolders[:] = sorted(
             name for name in subfolders if os.path.realpath(Path(folder, name)) not in seen and not _is_hidden(name)
         )
-        yield from (Path(folder, name) for name in files if not Path(folder, name).is_fifo())  # it would be waited for
+        for file in (Path(folder, name) for name in files):
+            if not file.is_fifo() and not is_drawn_by_run(file):  # a pipe would be waited for
+                yield file
 
 
 def _name_roots(data: Sequence[Path]) -> list[tuple[str, Path]]:
