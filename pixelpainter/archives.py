@@ -109,7 +109,7 @@ def color_archive(
                         target.writestr(_page_entry(entry, names[entry.filename]), page.data)
     hints = sum(is_side_car(PurePosixPath(entry.filename)) for entry in archive.infolist())
     if hints and painter.done == "colored":
-        notes.append(f"{hints} files with hints in it are not read; unpack it to use them")
+        notes.append(f"hints in it are not read (files: {hints}); unpack it to use them")
     return ArchiveResult(pages, colored, already, tuple(problems), tuple(notes))
 
 

@@ -46,11 +46,9 @@ def parse_palette(text: str) -> tuple[Swatch, ...]:
     for part in text.split(","):
         match = _COLOR.fullmatch(part.strip())
         try:
-            if match is None:
-                raise ValueError("six hexadecimal digits are needed")
-            share = None if match[2] is None else float(match[2])
-            if share == 0:
-                raise ValueError("the share is 0")
+            share = None if match is None or match[2] is None else float(match[2])
+            if match is None or share == 0:
+                raise ValueError("six hexadecimal digits are needed, and a share is a number above 0")
         except ValueError as error:
             raise ValueError(f"{part.strip()[:40]!r} is not RRGGBB or RRGGBB:share ({error})") from error
         red, green, blue = bytes.fromhex(match[1])

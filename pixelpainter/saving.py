@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import struct
+import textwrap
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,6 +19,8 @@ from PIL import ExifTags, Image
 from pixelpainter.atomic import new_file
 from pixelpainter.errors import OutputError
 from pixelpainter.suffixes import SAVE_SUFFIXES
+
+LONGEST_REASON = 200  # letters
 
 Pixels = NDArray[np.uint8]
 
@@ -197,7 +200,7 @@ def valid_dpi(dpi: Any) -> tuple[float, float] | None:
 def short_reason(error: Exception) -> str:
     """Return the reason in one short line, without the file name that OSError adds."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return " ".join(text.split())[:120] or type(error).__name__
+    return textwrap.shorten(text, LONGEST_REASON, placeholder=" ...") or type(error).__name__
 
 
 def shown_name(name: object) -> str:

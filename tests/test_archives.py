@@ -79,7 +79,7 @@ def test_pages_are_colored_and_the_rest_is_copied(book, painter, tmp_path, worke
     with (tmp_path / "out.cbz").open("x+b") as stream:
         done = color_archive(book, stream, painter, workers=workers)
     assert (done.pages, done.colored, done.already, done.problems) == (5, 4, 1, ())
-    assert done.notes == ("1 files with hints in it are not read; unpack it to use them",)
+    assert done.notes == ("hints in it are not read (files: 1); unpack it to use them",)
     with zipfile.ZipFile(book) as before, zipfile.ZipFile(tmp_path / "out.cbz") as after:
         assert after.testzip() is None
         assert after.comment == b"a book"

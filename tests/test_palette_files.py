@@ -43,7 +43,7 @@ def test_a_list_with_shares():
         ("F2CDB4,3C5AC", "'3C5AC' is not RRGGBB"),
         ("F2CDB4,3C5AC8:x", "'3C5AC8:x' is not"),
         ("F2CDB4,3C5AC8:-1", "'3C5AC8:-1' is not"),
-        ("F2CDB4,3C5AC8:0", "share is 0"),
+        ("F2CDB4,3C5AC8:0", "share is a number above 0"),
         ("F2CDB4,3C5AC8:1.2.3", "'3C5AC8:1.2.3' is not"),
         (f"F2CDB4,3C5AC8:{'9' * 400}", "share"),
         ("red", "'red' is neither a file nor a palette"),

@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,6 +46,24 @@ def test_the_reader_may_go_away(drawings, plain_model):
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_full_disk_behind_stdout_is_named(drawings, plain_model):
+    program = [
+        sys.executable,
+        "-m",
+        "pixelpainter",
+        "colorize",
+        drawings / "cat.png",
+        "-o",
+        "-",
+        "--model",
+        plain_model,
+    ]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(program, stdout=full, stderr=subprocess.PIPE, check=False, timeout=120)
+    assert (done.returncode, done.stderr) == (1, b"error: stdout: cannot be written (No space left on device)\n")
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def load_training_data(
             for message in messages:
                 print_note(f"left out: {message}")
             left_out = f", {len(messages)} left out" if messages else ""
-            print_note(f"{len(built.names)} {name} pictures{left_out}.")
+            print_note(f"{len(built.names)} {name} picture{'s' * (len(built.names) > 1)}{left_out}.")
             caches.append(built)
     finally:
         if drawn is not None:
