@@ -50,3 +50,12 @@ def test_a_torn_row_is_struck_out(tmp_path):
     journal.write("losses", 20, {"l1": 0.25})
     journal.close()
     assert rows(tmp_path / "losses.csv") == [["step", "l1"], ["10", "0.5"], ["20", "0.25"]]
+
+
+def test_tables_of_others_in_the_folder_stay_as_they_are(tmp_path):
+    (tmp_path / "figures.csv").write_bytes(b"picture,psnr\npl\xe4tzchen.png,12\n7,3\n")
+    before = (tmp_path / "figures.csv").read_bytes()
+    journal = Journal(tmp_path, 0)
+    journal.write("losses", 5, {"l1": 0.5})
+    journal.close()
+    assert (tmp_path / "figures.csv").read_bytes() == before
