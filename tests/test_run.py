@@ -379,6 +379,15 @@ def test_a_loss_that_is_no_number_ends_the_run_and_is_not_saved(tmp_path, traini
     assert [path.name for path in checkpoints(tmp_path)] == ["step_00000002.pt"]
 
 
+def test_networks_that_memory_does_not_hold(tmp_path, training, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(run_module, "make_state", full)
+    with pytest.raises(TrainingError, match="not enough memory for --batch-size 4"):
+        start(tmp_path, training)
+
+
 def test_weights_of_a_loss_that_cannot_be_had_are_missed_before_a_folder_is_made(tmp_path, training, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setattr(perceptual, "WEIGHTS", "http://127.0.0.1:9/vgg16-00000000.pth")
@@ -420,11 +429,12 @@ def test_a_critic_that_has_won_ends_the_run(tmp_path, training, monkeypatch):
     assert [path.name for path in checkpoints(tmp_path)] == ["step_00000002.pt"]
 
 
-def test_weights_that_are_no_numbers_are_not_saved(tmp_path, training):
-    run = start(tmp_path, training)
+@pytest.mark.parametrize("network", ["generator", "critic"])
+def test_weights_that_are_no_numbers_are_not_saved(tmp_path, training, network):
+    run = start(tmp_path, training, dataclasses.replace(CONFIG, adversarial="hinge"))
     with torch.no_grad():
-        next(run.state.generator.parameters())[0] = float("inf")
-    with pytest.raises(TrainingError, match="a weight of the generator is no longer a number at step 0"):
+        next(getattr(run.state, network).parameters())[0] = float("inf")
+    with pytest.raises(TrainingError, match=f"a weight of the {network} is no longer a number at step 0"):
         run.measure()
     assert checkpoints(tmp_path) == []
 
