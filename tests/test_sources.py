@@ -1,5 +1,6 @@
 import dataclasses
 import os
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -347,10 +348,17 @@ def test_manifest_knows_names_and_contents(tmp_path: Path) -> None:
     lines = save(tmp_path / "art/lines/a.png")
     before = data_manifest(find_pairs([tmp_path / "art"]))
     assert before == data_manifest(find_pairs([tmp_path / "art"])[::-1])
+    shutil.copytree(tmp_path / "art", tmp_path / "elsewhere" / "art")
+    assert before == data_manifest(find_pairs([tmp_path / "elsewhere" / "art"]))
     save(lines, color=GRAY)
     changed = data_manifest(find_pairs([tmp_path / "art"]))
     (tmp_path / "art/lines").rename(tmp_path / "art/flats")
     assert len({before, changed, data_manifest(find_pairs([tmp_path / "art"]))}) == 3
+
+
+def test_manifest_knows_on_which_side_the_color_is(tmp_path: Path) -> None:
+    save_joined(tmp_path / "art/a.png")
+    assert len({data_manifest(find_pairs([tmp_path / "art"], layout)) for layout in ("color-left", "sketch-left")}) == 2
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
