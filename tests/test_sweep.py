@@ -27,6 +27,7 @@ def test_a_configuration_for_each_value():
     [
         ("batch-size=4,8", "batch_size", {"batch_size=4": 4, "batch_size=8": 8}),
         ("--learning_rate=2e-4,1e-3", "learning_rate", {"learning_rate=0.0002": 2e-4, "learning_rate=0.001": 1e-3}),
+        ("line-styles=1,0", "line_styles", {"line_styles=1": 1, "line_styles=0": 0}),
         ("adversarial=none,hinge", "adversarial", {"adversarial=none": "none", "adversarial=hinge": "hinge"}),
         ("attention=no,yes", "attention", {"attention=False": False, "attention=True": True}),
     ],
