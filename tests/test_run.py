@@ -401,6 +401,11 @@ def test_mix_names_are_checked(tmp_path, training):
         start(tmp_path, training, dataclasses.replace(CONFIG, mix={"nowhere": 2.0}))
 
 
+def test_the_seed_decides_the_order(tmp_path, training):
+    orders = [start(tmp_path, training, dataclasses.replace(CONFIG, seed=seed))._sampler(0) for seed in (0, 0, 1)]
+    assert orders[0] == orders[1] != orders[2]
+
+
 def test_mix_decides_what_is_seen(tmp_path, training):
     run = start(tmp_path, training, dataclasses.replace(CONFIG, mix={"odd": 0.0}))
     assert {index % 2 for step in range(10) for index in run._sampler(step)} == {0}
