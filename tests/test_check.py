@@ -302,6 +302,13 @@ def test_the_command_lists_and_counts(command, data):
     assert "training and" in done.err and "0 have no drawing" in done.err
 
 
+def test_the_command_takes_layout_and_validation(command, data, joined):
+    for given, counted in (((), "0 leaked, 0 swapped"), (("--validation", data), f"{COUNT} leaked, 0 swapped")):
+        assert command("train", data, "--check-data", *given).out.splitlines()[-1].endswith(counted)
+    done = command("train", joined, "--check-data", "--layout", "sketch-left")
+    assert done.out.splitlines()[-1].endswith(f"{COUNT} swapped")
+
+
 def test_the_command_writes_nothing(command, data, tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
