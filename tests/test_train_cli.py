@@ -355,6 +355,24 @@ def test_the_bar_moves_with_each_step_and_not_with_the_losses_alone(capsys):
 # data
 
 
+def test_what_is_said_of_the_data_reaches_the_loader(command, tmp_path, monkeypatch):
+    asked = []
+
+    def load(*arguments):
+        asked.append(arguments)
+        raise DataError("enough")
+
+    monkeypatch.setattr(train_module, "load_training_data", load)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    run = ("--size", 256, "--load-size", 300, "--device", "cpu", "--run", tmp_path / "run")
+    said = ("one", "two", "--layout", "color-left", "--validation", "held", "--strict", "--cache", "here")
+    assert command("train", *said, *run).status == command("train", "--synthetic", 5, *run).status == 1
+    assert asked == [
+        ([Path("one"), Path("two")], 0, "color-left", Path("held"), True, 300, Path("here")),
+        (None, 5, None, None, False, 300, tmp_path / "caches" / "pixelpainter"),
+    ]
+
+
 def test_synthetic_pictures_leave_nothing_behind_but_the_cache(tmp_path, monkeypatch):
     monkeypatch.setattr(pictures.tempfile, "tempdir", str(tmp_path))
     training, held_out = pictures.load_training_data(None, 4, None, None, False, 64, tmp_path / "cache")
