@@ -107,9 +107,6 @@ def color_archive(
                         already += page.status == "copied"
                         notes += [f"{entry.filename}: {note}" for note in page.notes]
                         target.writestr(_page_entry(entry, names[entry.filename]), page.data)
-    hints = sum(is_side_car(PurePosixPath(entry.filename)) for entry in archive.infolist())
-    if hints and painter.done == "colored":
-        notes.append(f"{hints} files with hints in it are not read; unpack it to use them")
     return ArchiveResult(pages, colored, already, tuple(problems), tuple(notes))
 
 
