@@ -88,17 +88,17 @@ def test_result_does_not_depend_on_workers_or_order(tmp_path: Path) -> None:
 
 
 def test_second_call_opens_and_changed_files_build_anew(art: Path, tmp_path: Path) -> None:
-    def build(**options: int) -> Cache:
-        return build_cache(find_pairs([art]), 64, tmp_path / "cache", **options)[0]
+    def build(side: int = 64, **options: int) -> Cache:
+        return build_cache(find_pairs([art]), side, tmp_path / "cache", **options)[0]
 
     first = build()
     stamp = entries(tmp_path / "cache")[0].stat().st_mtime_ns
     assert same(first, build()) and entries(tmp_path / "cache")[0].stat().st_mtime_ns == stamp
-    build(variants=2)
-    assert len(entries(tmp_path / "cache")) == 2
+    assert build(variants=2).lines.shape[1] == 2 and build(32).color.shape[2:] == (32, 32)
+    assert len(entries(tmp_path / "cache")) == 3
     shutil.copy(art / "color/synthetic_0000001.png", art / "color/synthetic_0000000.png")
     changed = build()
-    assert len(entries(tmp_path / "cache")) == 3
+    assert len(entries(tmp_path / "cache")) == 4
     assert np.array_equal(changed.color[0], first.color[1]) and changed.manifest != first.manifest
 
 
@@ -160,6 +160,27 @@ def test_two_builds_at_once_give_one_cache(art: Path, tmp_path: Path) -> None:
         caches = list(pool.map(lambda _: build_cache(pairs, 64, tmp_path / "cache")[0], range(4)))
     assert all(same(caches[0], other) for other in caches[1:])
     assert len(entries(tmp_path / "cache")) == 1
+
+
+@pytest.mark.parametrize("at", ["while decoding", "while renaming"])
+def test_the_cache_of_a_faster_run_stays(art: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str) -> None:
+    pairs, rename, inodes = find_pairs([art]), Path.rename, list[int]()
+
+    def run_past(*_: int) -> None:
+        if not inodes:
+            inodes.append(0)  # the other one is at work
+            build_cache(pairs, 64, tmp_path / "cache")
+            inodes.append(entries(tmp_path / "cache")[-1].stat().st_ino)
+
+    def late(path: Path, target: Path) -> Path:
+        run_past()
+        return rename(path, target)
+
+    if at == "while renaming":
+        monkeypatch.setattr(Path, "rename", late)
+    cache, _ = build_cache(pairs, 64, tmp_path / "cache", progress=run_past if at == "while decoding" else None)
+    (place,) = entries(tmp_path / "cache")
+    assert len(cache.names) == 4 and [0, place.stat().st_ino] == inodes
 
 
 def test_an_interrupted_build_leaves_nothing(art: Path, tmp_path: Path) -> None:

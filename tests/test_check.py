@@ -9,6 +9,7 @@ from PIL import Image
 
 from pixelpainter.errors import DataError
 from pixelpainter.train.check import KINDS, check_data
+from pixelpainter.train.fit import find_misfits
 from pixelpainter.train.synthetic import draw_pair, write_synthetic
 
 COUNT = 12
@@ -100,6 +101,14 @@ def test_missized_joined_pictures(joined):
     assert {name for _, name in kinds} == {"joined/03", "joined/05"}
 
 
+def test_joined_pictures_are_held_against_those_of_their_folder(joined, tmp_path):
+    (tmp_path / "narrow").mkdir()
+    for file in joined.iterdir():
+        halves = np.split(np.asarray(Image.open(file)), 2, axis=1)
+        save_joined(tmp_path / "narrow" / file.name, *(half[:, 16:80] for half in halves))
+    assert found(joined, tmp_path / "narrow", layout="color-left") == []
+
+
 def test_mismatched(data):
     one, other = drawings(data)[3], drawings(data)[8]
     content = one.read_bytes()
@@ -137,6 +146,20 @@ def test_a_drawing_of_a_look_alike(tmp_path, monkeypatch):
     assert check_data([tmp_path / "data"]).problems == problems
 
 
+@pytest.mark.parametrize("share", [0.0, 0.3])
+def test_drawings_that_are_like_no_picture(share):
+    """Where all are, and where one is among right ones."""
+    random = np.random.default_rng(0)
+    pictures, noise = random.integers(0, 200, (2, 6, 64, 64)).astype(np.uint8)
+    drawings = (share * pictures + (1 - share) * noise).astype(np.uint8)
+    wrong = range(6)
+    if share:
+        drawings[3:] = pictures[3:]
+        drawings[:2] = pictures[:2]
+        wrong = range(2, 3)
+    assert [(misfit.place, misfit.like) for misfit in find_misfits(pictures, drawings)] == [(k, None) for k in wrong]
+
+
 def test_lines_in_other_styles_fit(data):
     """Thick, faint, broken, shifted by a pixel, and with filled areas."""
     random = np.random.default_rng(0)
@@ -154,12 +177,14 @@ def test_lines_in_other_styles_fit(data):
     assert found(data) == []
 
 
-def test_a_drawing_without_picture(data):
+def test_a_drawing_without_picture(data, tmp_path):
     drawings(data)[0].rename(data / "lines" / "misspelled.png")
     findings = check_data([data])
     assert [(problem.kind, problem.name) for problem in findings.problems] == [("mismatched", "data/lines/misspelled")]
     assert "a drawing without a color picture of its name" in findings.problems[0].reason
     assert findings.without_drawing == 1
+    write_synthetic(tmp_path / "others", 2, first_seed=900, side=96)
+    assert check_data([tmp_path / "others"], validation=data).problems == findings.problems
 
 
 def test_a_joined_picture_among_plain_ones(data):
@@ -188,7 +213,14 @@ def test_duplicates(data):
     assert "copy.bmp" in findings.problems[0].reason
 
 
-@pytest.mark.parametrize("how", ["same", "jpeg", "half", "mirrored"])
+def test_duplicates_among_pictures_to_validate_on(data, tmp_path):
+    write_synthetic(tmp_path / "held", 2, first_seed=900, side=96)
+    for kind in ("color", "lines"):
+        shutil.copy(tmp_path / "held" / kind / "synthetic_0000901.png", tmp_path / "held" / kind / "twice.png")
+    assert found(data, validation=tmp_path / "held") == [("duplicate", "held/twice")]
+
+
+@pytest.mark.parametrize("how", ["same", "jpeg", "half", "mirrored", "another face"])
 def test_leaked(data, tmp_path, how):
     write_synthetic(tmp_path / "held", 3, first_seed=900, side=96)
     leaked = Image.open(colors(data)[6])
@@ -200,12 +232,14 @@ def test_leaked(data, tmp_path, how):
         leaked = leaked.resize((48, 48))
     elif how == "mirrored":
         leaked = leaked.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    elif how == "another face":
+        leaked.paste("red", (40, 40, 52, 52))
     leaked.save(tmp_path / "held" / "color" / "synthetic_0000901.png")
     Image.open(drawings(data)[6]).save(tmp_path / "held" / "lines" / "synthetic_0000901.png")
     findings = check_data([data], validation=tmp_path / "held")
     assert (findings.training, findings.validation) == (COUNT, 3)
     leaks = [problem for problem in findings.problems if problem.kind == "leaked"]
-    if how == "mirrored":  # another picture to this check
+    if how in ("mirrored", "another face"):  # other pictures to this check
         assert leaks == []
         return
     assert [problem.name for problem in leaks] == ["held/synthetic_0000901"]
@@ -221,6 +255,12 @@ def test_swapped(data, joined):
     pair = draw_pair(104, 96)
     save_joined(joined / "04.png", pair.lines, pair.color)
     assert found(data, joined) == [("swapped", name(2)), ("swapped", "joined/04")]
+
+
+def test_a_drawing_on_yellowed_paper_is_not_swapped(data):
+    lines = np.asarray(Image.open(drawings(data)[2]).convert("RGB"))
+    Image.fromarray(np.minimum(lines, np.array((255, 245, 225), np.uint8))).save(drawings(data)[2])
+    assert found(data) == []
 
 
 def test_a_folder_with_all_sketches_on_the_left_is_not_swapped(joined):
@@ -260,6 +300,13 @@ def test_the_command_lists_and_counts(command, data):
     assert second.startswith("blank: ") and str(colors(data)[0]) in second
     assert counts == "1 unreadable, 0 mis-sized, 0 mismatched, 1 blank, 0 duplicate, 0 leaked, 0 swapped"
     assert "training and" in done.err and "0 have no drawing" in done.err
+
+
+def test_the_command_takes_layout_and_validation(command, data, joined):
+    for given, counted in (((), "0 leaked, 0 swapped"), (("--validation", data), f"{COUNT} leaked, 0 swapped")):
+        assert command("train", data, "--check-data", *given).out.splitlines()[-1].endswith(counted)
+    done = command("train", joined, "--check-data", "--layout", "sketch-left")
+    assert done.out.splitlines()[-1].endswith(f"{COUNT} swapped")
 
 
 def test_the_command_writes_nothing(command, data, tmp_path, monkeypatch):

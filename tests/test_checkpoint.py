@@ -1,3 +1,4 @@
+import os
 import pickle
 
 import pytest
@@ -6,9 +7,11 @@ from tiny import hints_config
 
 from pixelpainter.errors import TrainingError
 from pixelpainter.train.checkpoint import (
+    BEST,
     Checkpoint,
     checkpoints,
     find_checkpoint,
+    has_checkpoints,
     keep_newest,
     load_checkpoint,
     mark_best,
@@ -175,11 +178,36 @@ def test_a_torn_newest_checkpoint_gives_way_to_the_one_before(tmp_path):
 
 def test_the_best_one_is_taken_where_no_other_can_be_read(tmp_path):
     mark_best(save_checkpoint(checkpoint(1), tmp_path))
-    (tmp_path / "step_00000001.pt").unlink()
+    save_checkpoint(checkpoint(2), tmp_path)
+    assert find_checkpoint(tmp_path)[0].step == 2
+    for path in checkpoints(tmp_path):
+        path.unlink()
+    assert has_checkpoints(tmp_path)
     assert find_checkpoint(tmp_path)[0].step == 1
     (tmp_path / "step_00000002.pt").write_bytes(b"torn")
     found, messages = find_checkpoint(tmp_path)
     assert (found.step, len(messages)) == (1, 1)
+
+
+def test_the_best_one_is_another_name_of_a_checkpoint(tmp_path):
+    """Whatever a killed run left of the one before."""
+    first, second = (save_checkpoint(checkpoint(step), tmp_path) for step in (1, 2))
+    os.link(first, tmp_path / ".best.pt.part")
+    mark_best(second)
+    assert (tmp_path / BEST).samefile(second)
+    assert [load_checkpoint(path).step for path in (first, second)] == [1, 2]
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_the_best_one_is_a_copy_where_files_have_one_name(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError("Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    path = save_checkpoint(checkpoint(1), tmp_path)
+    mark_best(path)
+    assert (tmp_path / BEST).read_bytes() == path.read_bytes()
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_bytes_that_changed_on_the_disk_are_found(tmp_path):

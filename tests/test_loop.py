@@ -225,7 +225,7 @@ def test_dropout_differs_from_step_to_step_and_not_from_run_to_run():
     one, other = answers(), answers()
     assert torch.equal(one[0], other[0])
     assert torch.equal(one[1], other[1])
-    assert not torch.equal(one[0], one[1])
+    assert (one[0] - one[1]).abs().max() > 0.1  # all that differs but the rounding of a tiny update
 
 
 def test_bf16_pays_only_where_the_hardware_has_it(monkeypatch):

@@ -54,8 +54,47 @@ def test_two_processes_equal_one_with_the_same_global_batch(tmp_path):
     moved = one.states["generator"]["0.weight"] - start.states["generator"]["0.weight"]
     assert moved.abs().max() > 1e-3  # a hundred times what may differ
     assert one.samples == two.samples == 40
-    losses = [(tmp_path / run / "losses.csv").read_text().splitlines() for run in ("one", "two")]
-    assert len(losses[0]) == len(losses[1])
+    losses = [(tmp_path / run / "losses.csv").read_text().split() for run in ("one", "two")]
+    assert losses[0][0] == losses[1][0] and len(losses[0]) == len(losses[1]) == 4
+    for rows in zip(losses[0][1:], losses[1][1:], strict=True):
+        mine, theirs = ([float(value) for value in row.split(",")[:-1]] for row in rows)  # the last is the speed
+        assert mine == pytest.approx(theirs, rel=1e-3)
+
+
+ASKING = """
+import sys
+from torch import distributed
+from pixelpainter.train.processes import Processes
+
+rank = int(sys.argv[1])
+distributed.init_process_group("gloo", init_method="file://" + sys.argv[2], rank=rank, world_size=2)
+two = Processes(rank, 2)
+print(two.any(rank == 1), two.any(False), two.mean({"l1": rank, "gan": 3}))
+distributed.destroy_process_group()
+"""
+
+
+def test_what_processes_tell_each_other(tmp_path):
+    environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo"}
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", ASKING, str(rank), str(tmp_path / "meet")],
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    assert [each.communicate(timeout=120)[0] for each in both] == ["True False {'l1': 0.5, 'gan': 3.0}\n"] * 2
+
+
+def test_a_run_stops_where_another_process_was_asked_to(tmp_path):
+    class Told(Processes):
+        def any(self, mine):
+            return True
+
+    run = Run(hints_config(), tmp_path, make_cache(4, 128), None, CPU, "", None, Told())
+    assert [report.checkpoint for report in run] == [tmp_path / "step_00000001.pt"]
 
 
 def test_alone():

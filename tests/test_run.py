@@ -1,3 +1,4 @@
+import contextlib
 import csv
 import dataclasses
 import errno
@@ -14,7 +15,7 @@ from torch import nn
 from pixelpainter.errors import DataError, TrainingError
 from pixelpainter.export import export, make_card
 from pixelpainter.systems import SYSTEMS
-from pixelpainter.train import health
+from pixelpainter.train import health, perceptual
 from pixelpainter.train import run as run_module
 from pixelpainter.train.checkpoint import BEST, checkpoints, load_checkpoint
 from pixelpainter.train.folder import check_place
@@ -121,6 +122,27 @@ def test_logged_losses_are_means_since_the_last_report(tmp_path, training):
     assert [report.losses["l1"] for report in reports] == pytest.approx([np.mean(each[:2]), np.mean(each[2:])])
 
 
+def test_losses_between_checkpoints_are_written_and_watched(tmp_path, training, monkeypatch):
+    monkeypatch.setattr(run_module, "LOG_EVERY", 2)
+    run = start(tmp_path, training, dataclasses.replace(CONFIG, samples=20, checkpoint_every=9.0))
+    assert [(report.step, report.checkpoint is None) for report in run] == [(2, True), (4, True), (5, False)]
+    assert [row[0] for row in rows(tmp_path / "losses.csv")] == ["step", "2", "4", "5"]
+
+
+def test_the_averaged_network_is_what_is_measured(tmp_path, training, held_out, monkeypatch):
+    asked = []
+    for name in ("validate", "save_grid"):
+        monkeypatch.setattr(run_module, name, lambda generator, *_: asked.append(generator))
+    run = start(tmp_path, training, validation=held_out)
+    run.measure()
+    assert [each is run.state.ema for each in asked] == [True, True]
+
+
+def test_pictures_to_validate_on_are_spread_over_all(tmp_path, training, held_out, monkeypatch):
+    monkeypatch.setattr(run_module, "VALIDATION_PICTURES", 2)
+    assert start(tmp_path, training, validation=held_out)._validation_pictures == [0, 2]
+
+
 def test_without_validation_there_are_no_figures(tmp_path, training):
     reports = list(start(tmp_path, training))
     assert [report.metrics for report in reports] == [{}, {}]
@@ -218,6 +240,14 @@ def test_a_torn_newest_checkpoint_costs_only_its_steps(tmp_path, training):
     assert "at step 2 of 4" in run.messages[1]
     list(run)
     assert_same_weights(expected, weights(tmp_path))
+
+
+def test_a_torn_checkpoint_crowds_out_no_whole_one(tmp_path, training):
+    run = start(tmp_path, training, dataclasses.replace(CONFIG, keep=1))
+    (tmp_path / "step_00000003.pt").write_bytes(b"torn")
+    with contextlib.closing(iter(run)) as reports:
+        next(reports)
+    assert load_checkpoint(tmp_path / "step_00000002.pt").step == 2
 
 
 def test_what_a_killed_run_was_writing_goes(tmp_path, training):
@@ -349,9 +379,31 @@ def test_a_loss_that_is_no_number_ends_the_run_and_is_not_saved(tmp_path, traini
     assert [path.name for path in checkpoints(tmp_path)] == ["step_00000002.pt"]
 
 
+def test_networks_that_memory_does_not_hold(tmp_path, training, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(run_module, "make_state", full)
+    with pytest.raises(TrainingError, match="not enough memory for --batch-size 4"):
+        start(tmp_path, training)
+
+
+def test_weights_of_a_loss_that_cannot_be_had_are_missed_before_a_folder_is_made(tmp_path, training, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setattr(perceptual, "WEIGHTS", "http://127.0.0.1:9/vgg16-00000000.pth")
+    with pytest.raises(TrainingError, match="--lambda-perceptual needs VGG-16"):
+        start(tmp_path / "run", training, dataclasses.replace(CONFIG, lambda_perceptual=1.0))
+    assert not (tmp_path / "run").exists()
+
+
 def test_mix_names_are_checked(tmp_path, training):
     with pytest.raises(DataError, match="--mix nowhere: no such source"):
         start(tmp_path, training, dataclasses.replace(CONFIG, mix={"nowhere": 2.0}))
+
+
+def test_the_seed_decides_the_order(tmp_path, training):
+    orders = [start(tmp_path, training, dataclasses.replace(CONFIG, seed=seed))._sampler(0) for seed in (0, 0, 1)]
+    assert orders[0] == orders[1] != orders[2]
 
 
 def test_mix_decides_what_is_seen(tmp_path, training):
@@ -382,11 +434,12 @@ def test_a_critic_that_has_won_ends_the_run(tmp_path, training, monkeypatch):
     assert [path.name for path in checkpoints(tmp_path)] == ["step_00000002.pt"]
 
 
-def test_weights_that_are_no_numbers_are_not_saved(tmp_path, training):
-    run = start(tmp_path, training)
+@pytest.mark.parametrize("network", ["generator", "critic"])
+def test_weights_that_are_no_numbers_are_not_saved(tmp_path, training, network):
+    run = start(tmp_path, training, dataclasses.replace(CONFIG, adversarial="hinge"))
     with torch.no_grad():
-        next(run.state.generator.parameters())[0] = float("inf")
-    with pytest.raises(TrainingError, match="a weight of the generator is no longer a number at step 0"):
+        next(getattr(run.state, network).parameters())[0] = float("inf")
+    with pytest.raises(TrainingError, match=f"a weight of the {network} is no longer a number at step 0"):
         run.measure()
     assert checkpoints(tmp_path) == []
 

@@ -1,4 +1,6 @@
+import dataclasses
 import os
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -87,7 +89,7 @@ def test_zip_equals_folder(two_folders: Path, tmp_path: Path) -> None:
 
 
 def test_pictures_alone_and_equal_stems(tmp_path: Path) -> None:
-    for name in ("x/1.png", "x/1.jpg", "y/z/2.png", "lines/3.png"):
+    for name in ("x/1.png", "x/1.jpg", "y/z/2.png", "lines/3.png", "flats/4.png"):
         save(tmp_path / "art" / name)
     pairs = find_pairs([tmp_path / "art"])
     assert names(pairs) == ["art/x/1", "art/x/1.png", "art/y/z/2"]
@@ -290,6 +292,14 @@ def test_split_is_stable_when_pictures_are_added() -> None:
     assert set(names(train)) <= set(names(later_train)) and set(names(held_out)) <= set(names(later_held_out))
 
 
+def test_equal_stems_are_held_out_together() -> None:
+    """They are most often the same picture."""
+    pairs = pretend_pairs(200)
+    _, held_out = split_validation([*pairs, *(dataclasses.replace(pair, name=f"{pair.name}.jpg") for pair in pairs)])
+    stems = {name.removesuffix(".jpg") for name in names(held_out)}
+    assert len(held_out) == 2 * len(stems) > 2
+
+
 @pytest.mark.parametrize(("count", "held_out"), [(0, 0), (1, 0), (2, 1), (5, 1)])
 def test_split_of_few_pictures_leaves_both_sides(count: int, held_out: int) -> None:
     train, validation = split_validation(pretend_pairs(count))
@@ -311,6 +321,10 @@ def test_training_data_uses_val_folder_then_validation_then_split(tmp_path: Path
     train, held_out = find_training_data([plain], validation=other)
     assert (len(train), names(held_out)) == (4, ["other/v"])
     train, held_out = find_training_data([plain])
+    assert (len(train), len(held_out)) == (3, 1)
+    for k, folder in enumerate(("train", "train", "train", "test")):
+        save(tmp_path / "no val" / folder / f"{k}.png")
+    train, held_out = find_training_data([tmp_path / "no val"])
     assert (len(train), len(held_out)) == (3, 1)
 
 
@@ -345,10 +359,17 @@ def test_manifest_knows_names_and_contents(tmp_path: Path) -> None:
     lines = save(tmp_path / "art/lines/a.png")
     before = data_manifest(find_pairs([tmp_path / "art"]))
     assert before == data_manifest(find_pairs([tmp_path / "art"])[::-1])
+    shutil.copytree(tmp_path / "art", tmp_path / "elsewhere" / "art")
+    assert before == data_manifest(find_pairs([tmp_path / "elsewhere" / "art"]))
     save(lines, color=GRAY)
     changed = data_manifest(find_pairs([tmp_path / "art"]))
     (tmp_path / "art/lines").rename(tmp_path / "art/flats")
     assert len({before, changed, data_manifest(find_pairs([tmp_path / "art"]))}) == 3
+
+
+def test_manifest_knows_on_which_side_the_color_is(tmp_path: Path) -> None:
+    save_joined(tmp_path / "art/a.png")
+    assert len({data_manifest(find_pairs([tmp_path / "art"], layout)) for layout in ("color-left", "sketch-left")}) == 2
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")

@@ -4,9 +4,11 @@ import pytest
 from tiny import make_cache
 
 from pixelpainter.cli import train as train_module
+from pixelpainter.cli.training_runs import finish_sweep
 from pixelpainter.errors import TrainingError
 from pixelpainter.train.checkpoint import checkpoints
 from pixelpainter.train.config import make_config
+from pixelpainter.train.processes import Processes
 from pixelpainter.train.sweep import parse_sweep, save_rows, sweep_rows, text_table
 
 CONFIG = make_config("pix2pix", width=8)
@@ -25,6 +27,7 @@ def test_a_configuration_for_each_value():
     [
         ("batch-size=4,8", "batch_size", {"batch_size=4": 4, "batch_size=8": 8}),
         ("--learning_rate=2e-4,1e-3", "learning_rate", {"learning_rate=0.0002": 2e-4, "learning_rate=0.001": 1e-3}),
+        ("line-styles=1,0", "line_styles", {"line_styles=1": 1, "line_styles=0": 0}),
         ("adversarial=none,hinge", "adversarial", {"adversarial=none": "none", "adversarial=hinge": "hinge"}),
         ("attention=no,yes", "attention", {"attention=False": False, "attention=True": True}),
     ],
@@ -41,6 +44,7 @@ def test_values_are_of_the_options_kind(text, name, values):
         ("lambda_l1", "write OPTION=VALUE,VALUE"),
         ("lambda_l2=1", "write OPTION=VALUE,VALUE"),
         ("size=128,256", "write OPTION=VALUE,VALUE"),  # other pictures would have to be decoded
+        ("load_size=256,286", "write OPTION=VALUE,VALUE"),
         ("lambda_l1=", "'' is no value of lambda_l1"),
         ("lambda_l1=10,much", "'much' is no value of lambda_l1, whose value now is 400.0"),
         ("batch_size=2.5", "'2.5' is no value of batch_size"),
@@ -139,8 +143,25 @@ def test_a_run_that_fails_costs_its_own_column_alone(command, here):
     assert (saved[0]["psnr_plain"], saved[1]["error"]) == ("", "")
 
 
+def test_a_run_that_cannot_begin_costs_its_own_column_alone(command, here):
+    assert command("train", *SHORT, "--sweep", "lambda_l1=1", "--run", "runs").status == 0
+    done = command("train", *SHORT, "--seed", 5, "--sweep", "lambda_l1=1,5", "--run", "runs")
+    assert done.status == 1
+    assert "lambda_l1=1: " in done.err and "differs in: --seed 5 (was 0)" in done.err
+    assert done.out.splitlines()[1].split() == ["step", "failed", "2"]
+
+
+def test_one_of_several_processes_that_fails_does_not_go_on_alone(tmp_path):
+    def fail(config, folder):
+        raise TrainingError(f"{folder.name} fails")
+
+    with pytest.raises(TrainingError, match="lambda_l1=1 fails"):
+        finish_sweep(fail, parse_sweep("lambda_l1=1,5", CONFIG), tmp_path, Processes(0, 2))
+
+
 def test_a_run_killed_before_its_plots_gets_them(command, here):
-    assert command("train", *SHORT, "--run", "run").status == 0
+    done = command("train", *SHORT, "--run", "run")
+    assert done.status == 0 and "Done. best.pt is step 2 with " in done.err
     (here / "run" / "losses.png").unlink()
     done = command("train", *SHORT, "--run", "run")
     assert (done.status, "is already trained to the end" in done.err) == (0, True)

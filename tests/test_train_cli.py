@@ -20,7 +20,7 @@ from pixelpainter.errors import DataError
 from pixelpainter.hub import BUNDLED_MODEL
 from pixelpainter.train.checkpoint import checkpoints, load_checkpoint
 from pixelpainter.train.config import make_config
-from pixelpainter.train.processes import ALONE
+from pixelpainter.train.processes import ALONE, Processes
 from pixelpainter.train.synthetic import write_synthetic
 
 SMALL = ("--system", "pix2pix-hints", "--size", 128, "--load-size", 128, "--width", 4, "--device", "cpu")
@@ -192,6 +192,7 @@ def test_a_stopped_fresh_run_says_how_to_go_on(command, no_decoding, tmp_path, m
     done = command("train", *options)
     assert done.status == 130
     assert lines(done.err)[-1] == "Stopped and saved at step 1. The same command continues."
+    assert (tmp_path / "runs" / "pix2pix-hints" / "losses.png").exists()
     done = command("train", *options, "--fresh")
     assert done.status == 130
     assert lines(done.err)[-1] == (
@@ -310,26 +311,31 @@ def test_a_size_the_network_cannot_read_is_refused_before_pictures_are_decoded(c
     assert lines(done.err) == ["error: --size 128: pix2pix works at multiples of 256"]
 
 
-def test_two_signals_stop_without_saving(no_decoding, tmp_path):
+class Signalled:
+    """Stands for a run that is asked to stop twice."""
+
+    total_steps, stop_requested, state = 5, False, SimpleNamespace(step=0)
+
+    def __init__(self, processes):
+        self.processes = processes
+
+    def __iter__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert self.stop_requested
+        os.kill(os.getpid(), signal.SIGINT)
+        return iter(())
+
+
+def test_two_signals_stop_without_saving():
     """The first asks the run to save and stop; the second does not wait for that."""
-
-    class Stubborn:
-        total_steps, stop_requested, processes = 5, False, ALONE
-
-        class state:  # noqa: N801
-            step = 0
-
-        def __iter__(self):
-            os.kill(os.getpid(), signal.SIGTERM)
-            assert self.stop_requested
-            os.kill(os.getpid(), signal.SIGINT)
-            pytest.fail("the second signal did nothing")
-            yield
-
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt):
-        follow(Stubborn())
+        follow(Signalled(ALONE))
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_signal_that_torchrun_repeats_is_one():
+    follow(Signalled(Processes(0, 2)))
 
 
 def test_the_bar_moves_with_each_step_and_not_with_the_losses_alone(capsys):
@@ -348,6 +354,24 @@ def test_the_bar_moves_with_each_step_and_not_with_the_losses_alone(capsys):
 
 
 # data
+
+
+def test_what_is_said_of_the_data_reaches_the_loader(command, tmp_path, monkeypatch):
+    asked = []
+
+    def load(*arguments):
+        asked.append(arguments)
+        raise DataError("enough")
+
+    monkeypatch.setattr(train_module, "load_training_data", load)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    run = ("--size", 256, "--load-size", 300, "--device", "cpu", "--run", tmp_path / "run")
+    said = ("one", "two", "--layout", "color-left", "--validation", "held", "--strict", "--cache", "here")
+    assert command("train", *said, *run).status == command("train", "--synthetic", 5, *run).status == 1
+    assert asked == [
+        ([Path("one"), Path("two")], 0, "color-left", Path("held"), True, 300, Path("here")),
+        (None, 5, None, None, False, 300, tmp_path / "caches" / "pixelpainter"),
+    ]
 
 
 def test_synthetic_pictures_leave_nothing_behind_but_the_cache(tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from PIL import Image
@@ -16,6 +16,9 @@ from pixelpainter.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
+
+Table = Literal["losses", "metrics"]
+TABLES: tuple[Table, ...] = get_args(Table)
 
 
 class Journal:
@@ -37,7 +40,7 @@ class Journal:
         self._folder, self._step = folder, step
         self._writer: SummaryWriter | None = None
 
-    def write(self, table: str, step: int, values: Mapping[str, float]) -> None:
+    def write(self, table: Table, step: int, values: Mapping[str, float]) -> None:
         """Append a row to ``table.csv``, and its values to TensorBoard. Raises OSError."""
         if not values:
             return
@@ -67,8 +70,10 @@ class Journal:
             from torch.utils.tensorboard import SummaryWriter
 
             self._folder.mkdir(parents=True, exist_ok=True)
-            for path in self._folder.glob("*.csv"):
-                _strike_out(path, self._step)
+            for table in TABLES:  # and not other tables that lie there
+                path = self._folder / f"{table}.csv"
+                if path.exists():
+                    _strike_out(path, self._step)
             self._writer = SummaryWriter(str(self._folder / "tensorboard"), purge_step=self._step + 1)
         return self._writer
 

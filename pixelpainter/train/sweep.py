@@ -16,7 +16,7 @@ TABLE = "sweep.csv"
 FAILED = "failed"  # stands for the step
 DIGITS = 3
 # Other pictures would be decoded for these, or they are no single value.
-_FIXED = ("system", "size", "load_size", "line_styles", "mix")
+_FIXED = ("system", "size", "load_size", "mix")
 
 
 def parse_sweep(text: str, config: TrainConfig) -> dict[str, TrainConfig]:
