@@ -7,16 +7,14 @@ from tiny import hints_config
 
 from pixelpainter.errors import TrainingError
 from pixelpainter.train.checkpoint import (
-    BEST,
     Checkpoint,
-    checkpoints,
     find_checkpoint,
-    has_checkpoints,
     keep_newest,
     load_checkpoint,
     mark_best,
     save_checkpoint,
 )
+from pixelpainter.train.folder import BEST, checkpoints, has_checkpoints
 
 
 def checkpoint(step=3, **changes):
@@ -222,11 +220,11 @@ def test_bytes_that_changed_on_the_disk_are_found(tmp_path):
 
 
 def test_a_folder_without_readable_checkpoint_names_each(tmp_path):
-    with pytest.raises(TrainingError, match="no readable checkpoint in this folder"):
+    with pytest.raises(TrainingError, match="no readable checkpoint in this folder; name that of a run"):
         find_checkpoint(tmp_path)
     for step in (1, 2):
         (tmp_path / f"step_{step:08d}.pt").write_bytes(b"torn")
-    with pytest.raises(TrainingError, match=r"step_00000002\.pt.*step_00000001\.pt.*no readable checkpoint"):
+    with pytest.raises(TrainingError, match=r"step_00000002\.pt.*step_00000001\.pt.*no readable checkpoint.*--fresh"):
         find_checkpoint(tmp_path)
 
 

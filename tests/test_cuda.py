@@ -14,7 +14,8 @@ from pixelpainter.errors import TrainingError
 from pixelpainter.systems import SYSTEMS
 from pixelpainter.train import loop
 from pixelpainter.train.batches import BatchMaker
-from pixelpainter.train.checkpoint import checkpoints, load_checkpoint
+from pixelpainter.train.checkpoint import load_checkpoint
+from pixelpainter.train.folder import checkpoints
 from pixelpainter.train.loop import make_state, train
 from pixelpainter.train.run import Run
 

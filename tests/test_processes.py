@@ -9,7 +9,8 @@ from tiny import hints_config, make_cache
 
 from pixelpainter.errors import TrainingError
 from pixelpainter.train import processes as processes_module
-from pixelpainter.train.checkpoint import checkpoints, load_checkpoint
+from pixelpainter.train.checkpoint import load_checkpoint
+from pixelpainter.train.folder import checkpoints
 from pixelpainter.train.processes import ALONE, Processes, join_processes
 from pixelpainter.train.run import Run
 

@@ -17,8 +17,8 @@ from pixelpainter.export import export, make_card
 from pixelpainter.systems import SYSTEMS
 from pixelpainter.train import health, perceptual
 from pixelpainter.train import run as run_module
-from pixelpainter.train.checkpoint import BEST, checkpoints, load_checkpoint
-from pixelpainter.train.folder import check_place
+from pixelpainter.train.checkpoint import load_checkpoint
+from pixelpainter.train.folder import BEST, check_place, checkpoints
 from pixelpainter.train.loop import make_state, train
 from pixelpainter.train.run import Run, score
 from pixelpainter.train.start import load_generator

@@ -6,8 +6,8 @@ from tiny import make_cache
 from pixelpainter.cli import train as train_module
 from pixelpainter.cli.training_runs import finish_sweep
 from pixelpainter.errors import TrainingError
-from pixelpainter.train.checkpoint import checkpoints
 from pixelpainter.train.config import make_config
+from pixelpainter.train.folder import checkpoints
 from pixelpainter.train.processes import Processes
 from pixelpainter.train.sweep import parse_sweep, save_rows, sweep_rows, text_table
 

@@ -18,8 +18,9 @@ from pixelpainter.cli import train as train_module
 from pixelpainter.cli.training_bar import follow
 from pixelpainter.errors import DataError
 from pixelpainter.hub import BUNDLED_MODEL
-from pixelpainter.train.checkpoint import checkpoints, load_checkpoint
+from pixelpainter.train.checkpoint import load_checkpoint
 from pixelpainter.train.config import make_config
+from pixelpainter.train.folder import checkpoints
 from pixelpainter.train.processes import ALONE, Processes
 from pixelpainter.train.synthetic import write_synthetic
 

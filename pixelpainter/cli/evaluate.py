@@ -44,7 +44,9 @@ def evaluate(
     ] = None,
     held_out: Annotated[
         bool,
-        typer.Option("--held-out", help="Only what train DATA holds out: DATA/val, or 5 %.", rich_help_panel=DATA),
+        typer.Option(
+            "--held-out", help="Only what train DATA holds out: DATA/val, or about 5 %.", rich_help_panel=DATA
+        ),
     ] = False,
     limit: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Only N pictures, spread evenly.", rich_help_panel=DATA)

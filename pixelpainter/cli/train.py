@@ -43,7 +43,9 @@ def train(
     ] = None,
     validation: Annotated[
         Path | None,
-        typer.Option(help="Folder or ZIP file to validate on; default DATA/val, or 5 % of DATA.", rich_help_panel=DATA),
+        typer.Option(
+            help="Folder or ZIP file to validate on; default DATA/val, or about 5 % of DATA.", rich_help_panel=DATA
+        ),
     ] = None,
     mix: Annotated[
         list[str] | None,

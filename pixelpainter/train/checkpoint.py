@@ -129,7 +129,8 @@ def find_checkpoint(path: Path) -> tuple[Checkpoint, list[str]]:
             return load_checkpoint(file), messages
         except TrainingError as error:
             messages.append(f"{error}; trying another")
-    raise TrainingError("; ".join([*messages, f"{path}: no readable checkpoint in this folder; name that of a run"]))
+    advice = "train anew with --fresh" if messages else "name that of a run"
+    raise TrainingError("; ".join([*messages, f"{path}: no readable checkpoint in this folder; {advice}"]))
 
 
 def mark_best(path: Path) -> None:
