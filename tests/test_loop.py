@@ -3,7 +3,9 @@ import copy
 import dataclasses
 import importlib.util
 import math
+import platform
 import threading
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,7 +15,7 @@ from torch import nn
 from pixelpainter.errors import TrainingError
 from pixelpainter.nets.pix2pix import PatchCritic
 from pixelpainter.systems import SYSTEMS
-from pixelpainter.train import loop
+from pixelpainter.train import fast, loop
 from pixelpainter.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from pixelpainter.train.fast import number_format, pays_bf16, pays_compiling
 from pixelpainter.train.loop import average_weight, learning_rate, make_state, train
@@ -232,8 +234,28 @@ def test_bf16_pays_only_where_the_hardware_has_it(monkeypatch):
     """A T4 emulates bf16, slowly: torch calls that supported unless asked not to."""
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
     assert not pays_bf16(torch.device("cuda"))
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True, raising=False)
+    for amx, intel, pays in ((True, True, True), (False, True, False), (False, False, True)):
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda amx=amx: amx)
+        monkeypatch.setattr(fast, "_is_intel", lambda intel=intel: intel)
+        assert pays_bf16(CPU) == pays
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
     assert not pays_bf16(CPU)
+
+
+LINUX, WINDOWS = "processor\t: 0\nvendor_id\t: {}\n", "Family 6 Model 207 Stepping 2, {}"
+
+
+@pytest.mark.parametrize("vendor", ["GenuineIntel", "AuthenticAMD"])
+def test_intel_is_known_by_its_name(vendor, monkeypatch):
+    def missing(*_, **__):
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: LINUX.format(vendor))
+    assert fast._is_intel() == (vendor == "GenuineIntel")
+    monkeypatch.setattr(Path, "read_text", missing)
+    monkeypatch.setattr(platform, "processor", lambda: WINDOWS.format(vendor))
+    assert fast._is_intel() == (vendor == "GenuineIntel")
 
 
 def test_compiling_is_for_long_runs_on_one_gpu(monkeypatch):

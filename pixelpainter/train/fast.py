@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import platform
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -32,7 +35,18 @@ def pays_bf16(device: torch.device) -> bool:
     """Return whether bf16 arithmetic is faster than float32 on the device."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    if not (torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()):
+        return False
+    # Intel's vector units multiply bf16 no faster than float32, and converting costs; its matrix units (AMX), which
+    # virtual machines may hide, do, and so do the vector units of AMD.
+    return bool(torch.cpu._is_amx_tile_supported()) or not _is_intel()
+
+
+def _is_intel() -> bool:
+    """Return whether the processor is one of Intel's."""
+    with contextlib.suppress(OSError):
+        return "GenuineIntel" in Path("/proc/cpuinfo").read_text(errors="replace")
+    return "GenuineIntel" in platform.processor()  # so on Windows
 
 
 def number_format(device: torch.device) -> torch.dtype:

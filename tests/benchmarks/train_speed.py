@@ -4,7 +4,7 @@
 
 The textbook step is the one below: float32, NCHW, eager, torch's default Adam, as tutorials write it. Both have
 the same networks, losses and batch; decoding and augmentation are left out of both. Steps of the two alternate, and a
-ratio is that of the median times. Exit status 1: a ratio is below the bar (1.8 on a CPU with bf16, 4 on CUDA).
+ratio is that of the median times. Exit status 1: a ratio is below the bar (1.8 on a CPU with fast bf16, 4 on CUDA).
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ def main() -> None:
     print(f"torch {torch.__version__}, {where}, bf16 {bf16}, compile {arguments.compile}\n")
     ratios = [measure(system, arguments, device) for system in arguments.system or SYSTEMS]
     if not on_gpu and not bf16:
-        print("\nno bar for a CPU without bf16")
+        print("\nno bar for a CPU on which bf16 is no faster than float32")
         return
     bar = BARS[device.type]
     print(f"\nbar: {bar}")
