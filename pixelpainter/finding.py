@@ -64,12 +64,11 @@ def find_files(folder: Path, output: Path) -> Found:
             outputs.append(here)
         folders[:] = [name for name in sorted(folders) if is_wanted(here / name)]
         names = (Path(name) for name in files if not name.startswith("."))
-        named = [here / name for name in names if is_picture(name) or is_archive(name)]
-        found += [file for file in named if not _is_pipe(file)]
+        found += [here / name for name in names if (is_picture(name) or is_archive(name)) and not is_pipe(here / name)]
     return Found(sorted(found), unreadable, outputs)
 
 
-def _is_pipe(path: Path) -> bool:
+def is_pipe(path: Path) -> bool:
     """Tell whether reading a file would wait for another program."""
     try:
         return stat.S_ISFIFO(path.stat().st_mode)

@@ -15,7 +15,7 @@ import torch
 from pixelpainter.atomic import new_file
 from pixelpainter.errors import TrainingError, first_line
 from pixelpainter.train.config import TrainConfig
-from pixelpainter.train.folder import BEST, checkpoints
+from pixelpainter.train.folder import BEST, checkpoint_file, checkpoints
 
 FORMAT = 1
 
@@ -66,7 +66,7 @@ def save_checkpoint(checkpoint: Checkpoint, run: Path) -> Path:
         "metrics": dict(checkpoint.metrics),
         "states": checkpoint.states,
     }
-    path = run / f"step_{checkpoint.step:08d}.pt"
+    path = checkpoint_file(run, checkpoint.step)
     try:
         run.mkdir(parents=True, exist_ok=True)
         with new_file(path, overwrite=True) as file:
@@ -146,6 +146,6 @@ def mark_best(path: Path) -> None:
 
 def keep_newest(run: Path, count: int, step: int) -> None:
     """Delete all but the newest ``count`` checkpoints of a run up to a step; what claims to be later is not its own."""
-    own = [path for path in checkpoints(run) if path.name <= f"step_{step:08d}.pt"]
+    own = [path for path in checkpoints(run) if path <= checkpoint_file(run, step)]
     for path in own[:-count]:
         path.unlink(missing_ok=True)

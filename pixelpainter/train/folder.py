@@ -13,8 +13,19 @@ from pixelpainter.atomic import only_here
 from pixelpainter.errors import TrainingError
 
 BEST = "best.pt"
+LOSSES, METRICS, PROGRESS = "losses.png", "metrics.png", "progress.png"
 _CHECKPOINT = re.compile(r"step_\d{8}\.pt")
-_DRAWN = re.compile(r"(losses|metrics|progress|samples_\d{8})\.png")
+_SAMPLE_GRID = re.compile(r"samples_\d{8}\.png")
+
+
+def checkpoint_file(run: Path, step: int) -> Path:
+    """Return the file of the checkpoint at a step."""
+    return run / f"step_{step:08d}.pt"
+
+
+def sample_grid(run: Path, step: int) -> Path:
+    """Return the file of the sample grid at a step."""
+    return run / f"samples_{step:08d}.png"
 
 
 def checkpoints(run: Path) -> list[Path]:
@@ -29,7 +40,8 @@ def has_checkpoints(run: Path) -> bool:
 
 def is_drawn_by_run(picture: Path) -> bool:
     """Tell whether a picture shows how a run went: who trains on the folder above ``runs`` does not mean these."""
-    return bool(_DRAWN.fullmatch(picture.name)) and has_checkpoints(picture.parent)
+    named = picture.name in (LOSSES, METRICS, PROGRESS) or _SAMPLE_GRID.fullmatch(picture.name)
+    return bool(named) and has_checkpoints(picture.parent)
 
 
 def first_free(folder: Path) -> Path:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageDraw
 
 from pixelpainter.errors import MissingExtraError, TrainingError
+from pixelpainter.train.folder import LOSSES, METRICS, PROGRESS
 from pixelpainter.train.validate import evenly
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 Curves = dict[str, list[tuple[int, float]]]  # name -> (step, value)
 
-LOSSES, METRICS, PROGRESS = "losses.png", "metrics.png", "progress.png"
 PANELS = {
     "psnr_": "PSNR inside the figure, dB",
     "ssim_": "SSIM inside the figure",

@@ -29,7 +29,7 @@ from pixelpainter.train.checkpoint import (
 )
 from pixelpainter.train.compiling import compile_networks, compile_where_it_pays
 from pixelpainter.train.config import TrainConfig
-from pixelpainter.train.folder import BEST, has_checkpoints, only_run, write_errors
+from pixelpainter.train.folder import BEST, has_checkpoints, only_run, sample_grid, write_errors
 from pixelpainter.train.health import Health, memory_in_words
 from pixelpainter.train.journal import Journal
 from pixelpainter.train.loop import make_state, train
@@ -196,7 +196,7 @@ class Run:
                         figures = self.measure()
                         journal.write("metrics", record.step, figures)
                         if figures:
-                            journal.show("samples", record.step, self._grid(record.step))
+                            journal.show("samples", record.step, sample_grid(self.folder, record.step))
                         progress = dataclasses.replace(progress, checkpoint=self.save(figures), metrics=figures)
                 if due:
                     self.processes.wait()
@@ -232,16 +232,12 @@ class Run:
         decibels = f"{score(best.metrics):.2f} dB PSNR inside the figure, mean of all ways of asking"
         return f"{BEST} is step {best.step} with {decibels}. "
 
-    def _grid(self, step: int) -> Path:
-        """Return the file of a checkpoint's sample grid."""
-        return self.folder / f"samples_{step:08d}.png"
-
     def measure(self) -> dict[str, float]:
         """Validate and write a sample grid; return the figures, none where there is nothing to validate on."""
         self.state.check_numbers()
         if self._validation is None:
             return {}
-        generator, grid = self.state.inference_generator, self._grid(self.state.step)
+        generator, grid = self.state.inference_generator, sample_grid(self.folder, self.state.step)
         # Batches of other sizes than in training are not worth compiling for.
         with torch.compiler.set_stance("force_eager"):
             figures = validate(generator, self._validation, self.card, self._validation_pictures)

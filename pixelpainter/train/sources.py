@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelpainter.errors import DataError
+from pixelpainter.finding import is_pipe
 from pixelpainter.suffixes import PICTURE_SUFFIXES
 from pixelpainter.train.folder import is_drawn_by_run
 from pixelpainter.train.pairs import ASPECT_TOLERANCE, NAME_ENCODING, Layout, Location, Pair, chroma, open_zip, read_rgb
@@ -231,7 +232,7 @@ def _list(root: Path) -> Pictures:
 
 
 def _walk(root: Path) -> Iterator[Path]:
-    """Yield all files below a folder but those of runs, through links too, each real folder once."""
+    """Yield all files below a folder but pipes and what runs drew, through links too, each real folder once."""
 
     def stop(error: OSError) -> None:
         raise DataError(f"{error.filename}: cannot be listed ({error.strerror})") from error
@@ -243,7 +244,7 @@ def _walk(root: Path) -> Iterator[Path]:
             name for name in subfolders if os.path.realpath(Path(folder, name)) not in seen and not _is_hidden(name)
         )
         for file in (Path(folder, name) for name in files):
-            if not file.is_fifo() and not is_drawn_by_run(file):  # a pipe would be waited for
+            if not is_pipe(file) and not is_drawn_by_run(file):
                 yield file
 
 
