@@ -67,3 +67,13 @@ class MissingExtraError(PixelPainterError):
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's message that has text, or its type."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def shorten(text: str, letters: int) -> str:
+    """Return a text as one line, cut to so many letters: after a word, but within one that is most of it."""
+    line = " ".join(text.split())
+    if len(line) <= letters:
+        return line
+    room = letters - len(" ...")
+    words = line[: room + 1].rpartition(" ")[0]
+    return f"{words if len(words) > room // 2 else line[:room]} ..."

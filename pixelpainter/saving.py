@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import struct
-import textwrap
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from pixelpainter.atomic import new_file
-from pixelpainter.errors import OutputError
+from pixelpainter.errors import OutputError, shorten
 from pixelpainter.suffixes import SAVE_SUFFIXES
 
 LONGEST_REASON = 200  # letters
@@ -200,7 +199,7 @@ def valid_dpi(dpi: Any) -> tuple[float, float] | None:
 def short_reason(error: Exception) -> str:
     """Return the reason in one short line, without the file name that OSError adds."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return textwrap.shorten(text, LONGEST_REASON, placeholder=" ...") or type(error).__name__
+    return shorten(text, LONGEST_REASON) or type(error).__name__
 
 
 def shown_name(name: object) -> str:

@@ -214,3 +214,18 @@ def test_wrong_arguments(options):
         saving.encode_picture(RGB, **{"format": "PNG", **options})
     with pytest.raises(ValueError):
         saving.encode_picture(ALPHA, format="PNG")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "ValueError"),
+        ("two\n lines", "two lines"),
+        ("x" * 200, "x" * 200),
+        ("word " * 60, "word " * 39 + "..."),
+        ("x" * 300, "x" * 196 + " ..."),
+        ("a word of " + "x" * 300, "a word of " + "x" * 186 + " ..."),
+    ],
+)
+def test_reasons_are_cut_after_a_word_but_not_to_nothing(text, reason):
+    assert saving.short_reason(ValueError(text)) == reason

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import textwrap
 import traceback
 from collections.abc import Callable
 
 import typer
 
-from pixelpainter.errors import PixelPainterError
+from pixelpainter.errors import PixelPainterError, shorten
 
 DEBUG_VARIABLE = "PIXELPAINTER_DEBUG"
 LONGEST_REASON = 300  # letters of what an internal error says
@@ -48,5 +47,5 @@ def print_error(error: Exception, about: str = "") -> None:
         return
     what = f"{about}: " if about else ""
     advice = "report it with the traceback above" if debug else f"run again with {DEBUG_VARIABLE}=1 and report it"
-    reason = textwrap.shorten(str(error), LONGEST_REASON, placeholder=" ...")  # that of torch may fill pages
+    reason = shorten(str(error), LONGEST_REASON)  # that of torch may fill pages
     print_note(f"{what}internal error: {type(error).__name__}: {reason}; please {advice}")
